@@ -1,0 +1,48 @@
+# The integration sandbox. `make help` explains every target.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help compare test test-slow bench notebooks doctor lint lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo '  Options go in ARGS, e.g.  make compare ARGS=--quick'
+
+.venv/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or newer is needed; name it with  make PYTHON=python3.12 ...'; exit 1; }
+	@echo 'Setting up .venv (once; about a minute) ...'
+	@$(PYTHON) -m venv .venv || { echo 'On Debian and Ubuntu: apt install python3-venv'; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+compare: .venv/installed  ## the main job: every style, one workload -> table, charts, report
+	@$(BIN)/python -m sandbox compare $(ARGS)
+
+test: .venv/installed  ## the whole test suite
+	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-slow: .venv/installed  ## the slower checks, under 30 minutes
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: .venv/installed  ## the figures we hold ourselves to, as ratios measured in one run
+	@$(BIN)/python -m sandbox bench $(ARGS)
+
+notebooks: .venv/installed  ## JupyterLab on the course
+	@$(BIN)/python -m sandbox notebooks $(ARGS)
+
+doctor: .venv/installed  ## what works on this machine, what does not, what to do
+	@$(BIN)/python -m sandbox doctor $(ARGS)
+
+lint: .venv/installed  ## ruff and mypy --strict
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lock: .venv/installed  ## write requirements.txt anew from pyproject.toml
+	@$(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.txt
+
+clean:  ## remove the virtual environment and caches (not runs/)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
