@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -19,5 +25,77 @@ class ServerProcess(Protocol):
         """SIGKILL to its whole process group, then wait until it is gone."""
 
 
-#: (argv, environment, log file) -> the process, in a process group of its own, ended with the session whatever happens
+#: (argv, environment, log file) -> the process, in a process group of its own, ended with the session whatever happens.
+#: The environment is the whole one, not an addition; standard output and error are appended to the log file.
 Spawn = Callable[[Sequence[str], Mapping[str, str], Path], ServerProcess]
+
+
+class PopenProcess:
+    """A server process that nobody but its starter looks after: for tests and tools, not for sessions."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self._popen = popen
+        self.pid = popen.pid
+
+    def poll(self) -> int | None:
+        """Its exit status, or None while it runs."""
+        return self._popen.poll()
+
+    def kill(self) -> None:
+        """SIGKILL to its whole process group, then wait until it is gone."""
+        kill_group(self.pid)
+        self._popen.wait()
+        wait_for_group(self.pid)
+
+
+def popen_spawn(argv: Sequence[str], env: Mapping[str, str], log: Path) -> PopenProcess:
+    """A `Spawn` that uses `subprocess`: the process outlives a starter that dies without killing it."""
+    with log.open("ab") as output:
+        popen = subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return PopenProcess(popen)
+
+
+def kill_group(group: int) -> None:
+    """SIGKILL to every process of a group; a group that is gone already is fine."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when only zombies are left
+        os.killpg(group, signal.SIGKILL)
+
+
+def wait_for_group(group: int, timeout: float = 5.0) -> bool:
+    """Wait until no process of a group runs any more; False when some still do after `timeout` s."""
+    deadline = time.monotonic() + timeout
+    while group_is_alive(group):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def group_is_alive(group: int) -> bool:
+    """Whether a process of the group runs; the dead whom nobody has collected yet (zombies) do not count."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # macOS says so of zombies
+        return False
+    if sys.platform != "linux":
+        return True
+    return any(state not in "ZX" for state, its_group in _states_and_groups() if its_group == group)
+
+
+def _states_and_groups() -> list[tuple[str, int]]:
+    """State and process group of every process, from /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            state, _parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+            found.append((state, int(group)))
+    return found
