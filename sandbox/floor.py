@@ -54,10 +54,12 @@ class Floor(ABC):
 
     channel  title of the channel whose promise it makes
     promise  in words, for charts
+    bare_act what one act of the bare medium is, in words
     """
 
     channel: ClassVar[str]
     promise: ClassVar[str]
+    bare_act: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -74,9 +76,7 @@ class Floor(ABC):
 
     @abstractmethod
     def bare(self, site: Site, size: int, count: int) -> list[int]:
-        """Duration in ns of `count` single acts of the bare medium with `size` bytes; says in `bare_act` what one is."""
-
-    bare_act: ClassVar[str] = ""
+        """Duration in ns of `count` single acts of the bare medium with `size` bytes."""
 
     def uninstall(self, site: Site) -> None:
         """Remove what `install` made on shared servers."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sandbox.exchange.schema import Verb
+
 
 class Support(StrEnum):
     """How a style comes by a verb."""
@@ -90,3 +92,8 @@ class Guarantees:
     ask: Ask
     share: Share
     max_bytes: int = 1 << 20  #: longest encoded body that is taken; anything longer is refused as TooLarge
+
+    @property
+    def support(self) -> dict[Verb, Support]:
+        """Verb -> how this style comes by it."""
+        return {Verb.TELL: self.tell.support, Verb.ASK: self.ask.support, Verb.SHARE: self.share.support}

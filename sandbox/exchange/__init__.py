@@ -1,0 +1,1 @@
+"""The business that is exchanged: its schema, what each party does with it, and the oracles."""

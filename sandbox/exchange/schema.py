@@ -154,7 +154,7 @@ class Schema:
     def decode(self, name: str, data: bytes | memoryview | str) -> Struct:
         """The body of message `name`; `UnknownMessage` or `Malformed` with the reason."""
         try:
-            return self._bodies[name].decode(data)  # type: ignore[no-any-return]
+            return self._bodies[name].decode(data)
         except KeyError:
             self.message(name)
             raise
@@ -184,7 +184,7 @@ class Schema:
         if decoder is None:
             raise Malformed(f"{name} has no answer in schema {self.version}")
         try:
-            return decoder.decode(data)  # type: ignore[no-any-return]
+            return decoder.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             try:
                 refused = _REFUSED.decode(data)

@@ -1,0 +1,1 @@
+"""workload -> plan -> guard and participants -> journals -> history -> checker -> result. Nothing reads backwards."""

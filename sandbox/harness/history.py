@@ -1,0 +1,160 @@
+"""What happened in one run: the plan, every event of every participant, and how the run went.
+
+A history is all that checker, oracles and charts ever look at; a simulated one is no different.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.channel import ASK_GROUP, OWNER_GROUP
+from sandbox.errors import BadArgument
+from sandbox.exchange.schema import Verb
+from sandbox.guarantees import Guarantees
+from sandbox.harness.journal import DTYPE, Event
+from sandbox.harness.plan import MESSAGES, Plan
+from sandbox.harness.workload import Workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    Array = np.ndarray[Any, Any]
+
+FORMAT = 1
+#: a record of a journal, and which process wrote it (index into `History.processes`)
+EVENT_DTYPE = [*DTYPE, ("process", "<i4")]
+
+
+class Role(StrEnum):
+    """What a process did."""
+
+    SENDER = "sender"
+    RECEIVER = "receiver"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One participant; `died` is its exit status if it ended before it was asked to (negative: a signal)."""
+
+    name: str
+    role: Role
+    group: str = ""
+    died: int | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """One run.
+
+    events   array of `EVENT_DTYPE`, sorted by time; times in ns after the run's start
+    channel  title;  style;  label: what it ran on, e.g. the broker's name and version
+    notes    what may make it `unknown`: filled journals, deaths nobody asked for, an unresolved drain
+    facts    start (ISO), machine, versions, clock gap, phases, final backlog, refusals - all for JSON
+    """
+
+    workload: Workload
+    channel: str
+    style: str
+    guarantees: Guarantees
+    plan: Plan
+    processes: tuple[Process, ...]
+    events: Array
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, *kinds: Event) -> Array:
+        """The events of some kinds, in order of time."""
+        import numpy as np
+
+        return self.events[np.isin(self.events["event"], [int(kind) for kind in kinds])]
+
+    def indices(self, role: Role, group: str | None = None) -> list[int]:
+        """Which processes have a role (in a group)."""
+        return [i for i, p in enumerate(self.processes) if p.role is role and group in (None, p.group)]
+
+    def groups_of(self, verb: Verb) -> tuple[str, ...]:
+        """The groups that operations of a verb are delivered to; none for state that is shared directly."""
+        if verb is Verb.TELL:
+            return self.workload.groups
+        if verb is Verb.ASK:
+            return (ASK_GROUP,)
+        return (OWNER_GROUP,) if self.guarantees.share.needs_owner else ()
+
+    def of_operation(self, identity: int) -> pd.DataFrame:
+        """Everything that happened to one operation, in order of time: a history to read by hand."""
+        frame = self.to_frame()
+        return frame[frame["operation"] == identity].reset_index(drop=True)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an event: ms after the start, process, event, operation, message, value, detail, attempt."""
+        import numpy as np
+        import pandas as pd
+
+        events = self.events
+        row_of = np.clip(events["operation"] - 1, 0, len(self.plan.rows) - 1)
+        message = np.array(MESSAGES)[self.plan.rows["message"][row_of]]
+        return pd.DataFrame(
+            {
+                "ms": events["time"] / 1e6,
+                "process": [self.processes[i].name for i in events["process"]],
+                "event": [Event(kind).name.lower() for kind in events["event"]],
+                "operation": events["operation"],
+                "message": np.where(events["operation"] > 0, message, ""),
+                "value": events["value"],
+                "detail": events["detail"],
+                "attempt": events["attempt"],
+            }
+        )
+
+    def save(self, path: Path) -> None:
+        """Write it as one compressed file (``.npz``: plan, events and the rest as JSON)."""
+        import numpy as np
+
+        meta = {
+            "format": FORMAT,
+            "workload": self.workload.to_dict(),
+            "channel": self.channel,
+            "style": self.style,
+            "guarantees": dataclasses.asdict(self.guarantees),
+            "senders": self.plan.senders,
+            "processes": [dataclasses.asdict(p) for p in self.processes],
+            "label": self.label,
+            "notes": self.notes,
+            "facts": self.facts,
+        }
+        np.savez_compressed(path, plan=self.plan.rows, events=self.events, meta=np.array(json.dumps(meta)))
+
+    @classmethod
+    def load(cls, path: Path) -> History:
+        """Read what `save` wrote; `BadArgument` for anything else. Nothing is unpickled."""
+        import msgspec
+        import numpy as np
+
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                meta = json.loads(str(stored["meta"]))
+                rows, events = stored["plan"], stored["events"]
+        except (OSError, ValueError, KeyError) as error:
+            raise BadArgument("history file", expected="one that History.save wrote", got=f"{path}: {error}") from None
+        if meta["format"] != FORMAT:
+            hint = "Run it again with this version."
+            raise BadArgument("history file", expected=f"format {FORMAT}", got=meta["format"], hint=hint)
+        return cls(
+            workload=Workload.from_dict(meta["workload"]),
+            channel=meta["channel"],
+            style=meta["style"],
+            guarantees=msgspec.convert(meta["guarantees"], Guarantees),
+            plan=Plan(rows, tuple(meta["senders"])),
+            processes=tuple(msgspec.convert(p, Process) for p in meta["processes"]),
+            events=events,
+            label=meta["label"],
+            notes=tuple(meta["notes"]),
+            facts=meta["facts"],
+        )

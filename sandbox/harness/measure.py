@@ -1,0 +1,175 @@
+"""From a history to latencies, and from latencies to numbers that may be quoted.
+
+    response    intended start -> answered (ask, read), accepted (write), or worked by every group (tell)
+    acceptance  intended start -> the sender was told that its acceptor has it
+    wait        intended start -> the (last) receiver started to work on it
+    service     start -> end of that work
+
+In a closed loop there is no intended start; there latencies count from the actual one, and say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sandbox.exchange.schema import Verb
+from sandbox.harness.history import History, Role
+from sandbox.harness.journal import Event
+from sandbox.harness.plan import MESSAGES_OF, WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+#: a percentile is quoted only where at least so many samples lie beyond it
+BEYOND = 10
+NEVER = 1 << 62
+
+
+class Measure(StrEnum):
+    """Which latency; see the module's text."""
+
+    RESPONSE = "response"
+    ACCEPTANCE = "acceptance"
+    WAIT = "wait"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Latencies in ns of the measured (not warm-up) operations of a verb, in order of intended start.
+
+    operations  their ids, same order as `ns`
+    censored    attempted, but without this latency: no outcome in time. Counted as longer than everything.
+    """
+
+    ns: Array
+    operations: Array
+    censored: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many operations stand behind a percentile, censored ones included."""
+        return len(self.ns) + self.censored
+
+
+def samples(history: History, verb: Verb, measure: Measure, message: int | None = None) -> Samples:
+    """One latency of one verb (of one message of it: the WRITEs or READs of *share*)."""
+    import numpy as np
+
+    rows = history.plan.rows
+    begun = _first(history, history.of(Event.INTENT))
+    kinds = MESSAGES_OF[verb] if message is None else (message,)
+    mine = np.isin(rows["message"], kinds) & (rows["warm"] == 0) & (begun < NEVER)
+    origin = rows["due"] if history.workload.loop == "open" else begun
+    end = _ends(history, verb, measure)
+    if measure is Measure.SERVICE:
+        origin = _ends(history, verb, Measure.WAIT)
+    there = mine & (end < NEVER) & (origin < NEVER)
+    failed = _first(history, history.of(Event.FAILED)) < NEVER
+    return Samples((end - origin)[there], rows["id"][there], int(np.sum(mine & ~there & ~failed)))
+
+
+def _ends(history: History, verb: Verb, measure: Measure) -> Array:
+    """Per row of the plan: when the measured span ended, NEVER if it has not."""
+    import numpy as np
+
+    if measure is Measure.ACCEPTANCE:
+        return _first(history, history.of(Event.ACCEPTED, Event.ANSWERED))
+    if measure in (Measure.WAIT, Measure.SERVICE):
+        return _last_group(history, verb, Event.WORK if measure is Measure.WAIT else Event.EFFECT)
+    if verb is Verb.TELL:
+        return _last_group(history, verb, Event.EFFECT)
+    message = history.plan.rows["message"]
+    answered = _first(history, history.of(Event.ANSWERED))
+    accepted = _first(history, history.of(Event.ACCEPTED))
+    return np.where(message == WRITE, accepted, answered)
+
+
+def _last_group(history: History, verb: Verb, kind: Event) -> Array:
+    """When the last of the groups first had an event of a kind."""
+    import numpy as np
+
+    groups = history.groups_of(verb)
+    events = history.of(kind)
+    last = np.full(len(history.plan.rows), NEVER if not groups else 0)
+    for group in groups:
+        mine = events[np.isin(events["process"], history.indices(Role.RECEIVER, group))]
+        last = np.maximum(last, _first(history, mine))
+    return last
+
+
+def _first(history: History, events: Array) -> Array:
+    """Per row of the plan: time of its first event among `events`, NEVER if it has none."""
+    import numpy as np
+
+    count = len(history.plan.rows)
+    known = events[(events["operation"] >= 1) & (events["operation"] <= count)]
+    first = np.full(count, NEVER)
+    np.minimum.at(first, known["operation"] - 1, known["time"])
+    return first
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A percentile in ns with a 95 % interval and the number of samples behind it.
+
+    value is None where fewer than `BEYOND` samples lie beyond it, and infinite where it falls among
+    the censored ones.
+    """
+
+    q: float
+    value: float | None
+    low: float
+    high: float
+    samples: int
+
+    def overlaps(self, other: Quantile) -> bool:
+        """Whether the two intervals overlap: then the difference is called a tie."""
+        return self.low <= other.high and other.low <= self.high
+
+
+def quantile(repeats: Sequence[Samples], q: float, seed: int = 1, rounds: int = 400) -> Quantile:
+    """A percentile over the pooled repeats of a run.
+
+    The interval comes from a bootstrap that draws repeats, and within each of them blocks of
+    neighbouring operations: neighbours are not independent, and neither is a whole run.
+    """
+    import numpy as np
+
+    full = [np.concatenate([r.ns.astype(float), np.full(r.censored, np.inf)]) for r in repeats if r.count]
+    pooled = np.concatenate(full) if full else np.array([])
+    count = len(pooled)
+    if count * (1 - q) < BEYOND or count * q < 1:
+        return Quantile(q, None, float("nan"), float("nan"), count)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    drawn = np.array([_pick(np.concatenate(_redraw(full, rng)), q) for _ in range(rounds)])
+    drawn.sort()
+    low, high = drawn[int(0.025 * rounds)], drawn[int(0.975 * rounds)]
+    return Quantile(q, _pick(pooled, q), float(low), float(high), count)
+
+
+def _pick(values: Array, q: float) -> float:
+    """The order statistic: no interpolation, so that an infinite sample never spoils its neighbours."""
+    import numpy as np
+
+    index = min(len(values) - 1, int(np.ceil(q * len(values))) - 1)
+    return float(np.partition(values, index)[index])
+
+
+def _redraw(repeats: list[Array], rng: np.random.Generator) -> list[Array]:
+    import numpy as np
+
+    drawn = []
+    for index in rng.integers(0, len(repeats), len(repeats)):
+        values = repeats[index]
+        block = max(1, round(len(values) ** 0.5))
+        starts = rng.integers(0, len(values), -(-len(values) // block))
+        positions = (starts[:, None] + np.arange(block)[None, :]).ravel()[: len(values)] % len(values)
+        drawn.append(values[positions])
+    return drawn

@@ -1,0 +1,327 @@
+"""Carry out one run: prepare, load, drain, verify. Knows no channel by name.
+
+prepare   a site, the channel installed, every participant connected and ready
+load      warm-up and measured operations by plan; interventions (a kill, a pause) at their times
+drain     until all is accounted for, or the backlog is empty, or every lease is past its horizon
+verify    participants end, journals become a history
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.channel import ASK_GROUP, OWNER_GROUP, Backlog, Channel
+from sandbox.errors import BadArgument, RunFailed
+from sandbox.exchange.schema import EXCHANGE, Verb
+from sandbox.guarantees import Support
+from sandbox.harness.checker import all_delivered
+from sandbox.harness.history import EVENT_DTYPE, History, Process, Role
+from sandbox.harness.journal import read
+from sandbox.harness.participant import Participant
+from sandbox.harness.plan import Plan, make_plan
+from sandbox.harness.roles import ReceiveTask, SendTask, receive, send
+from sandbox.harness.session import Session, default_session, end_default_session
+from sandbox.harness.workload import Workload
+from sandbox.site import Site
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+#: most events that one delivery leaves in a receiver's journal, and how often a delivery may come again on average
+_RECORDS = 4 * 4
+#: seconds without any progress after which a drain is given up
+PATIENCE = 3.0
+
+
+@dataclass
+class Cast:
+    """The participants of a run by name, for interventions: ``cast["sender-0"].kill()``."""
+
+    session: Session
+    site: Site
+    members: dict[str, Participant] = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=dict)
+    journals: dict[str, Path] = field(default_factory=dict)
+    #: names that an intervention has ended on purpose
+    expected_deaths: set[str] = field(default_factory=set)
+
+    def __getitem__(self, name: str) -> Participant:
+        try:
+            return self.members[name]
+        except KeyError:
+            raise BadArgument("participant", expected="one of " + ", ".join(self.members), got=name) from None
+
+    def kill(self, name: str) -> None:
+        """SIGKILL a participant on purpose: its death is a finding, not a doubt."""
+        self.expected_deaths.add(name)
+        self[name].kill()
+
+    def of(self, role: Role) -> list[str]:
+        """Names of the participants with a role."""
+        return [name for name, process in self.processes.items() if process.role is role]
+
+
+#: seconds after the start of the load, and what to do then
+Intervention = tuple[float, Callable[[Cast], None]]
+
+
+def run_history(
+    channel: Channel,
+    workload: Workload,
+    session: Session | None = None,
+    interventions: Sequence[Intervention] = (),
+) -> History:
+    """One run of a workload on a channel. Interrupting it ends everything it has started.
+
+    Raises `BadArgument` for a verb that the channel does not offer, `ServerUnavailable` when its
+    server cannot be had, `RunFailed` when a participant cannot even start.
+    """
+    check_offered(channel, workload)
+    own = session is None
+    session = session or default_session()
+    try:
+        return _Run(channel, workload, session).carry_out(interventions)
+    except KeyboardInterrupt:
+        if own:
+            end_default_session()
+        raise
+
+
+def check_offered(channel: Channel, workload: Workload) -> None:
+    """Raise `BadArgument` for a verb that the channel does not offer."""
+    guarantees = channel.guarantees
+    able = [str(verb) for verb, support in guarantees.support.items() if support is not Support.ABSENT]
+    for verb in workload.weights:
+        if verb not in able:
+            raise BadArgument("verb", expected=f"one that {channel.title()} offers ({', '.join(able)})", got=str(verb))
+
+
+class _Run:
+    def __init__(self, channel: Channel, workload: Workload, session: Session) -> None:
+        self._channel, self._workload, self._session = channel, workload, session
+        self._plan: Plan = make_plan(workload)
+        self._notes: list[str] = []
+        self._facts: dict[str, Any] = {"phases": {}, "knobs": _knobs(channel)}
+        self._cast = Cast(session, session.site(channel, workload.groups))
+        self._start = 0
+
+    def carry_out(self, interventions: Sequence[Intervention]) -> History:
+        self._facts["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+        wall, clock = time.time(), time.monotonic()
+        try:
+            with self._phase("prepare"):
+                self._channel.install(self._cast.site, EXCHANGE)
+                self._engage()
+            with self._phase("load"):
+                self._load(interventions)
+            with self._phase("drain"):
+                self._drain()
+            with self._phase("verify"):
+                self._stop()
+        finally:
+            for member in self._cast.members.values():
+                member.close()
+        self._facts["clock_gap"] = (time.time() - wall) - (time.monotonic() - clock)
+        self._note_backlog()
+        self._channel.uninstall(self._cast.site)
+        return self._history()
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self._facts["phases"][name] = round(time.monotonic() - begun, 4)
+
+    # --- prepare ------------------------------------------------------------------------------
+
+    def _engage(self) -> None:
+        for group, name in self._receivers():
+            self._engage_receiver(group, name)
+        self._await_ready(self._cast.of(Role.RECEIVER))  # nobody sends before every listener listens
+        for index, name in enumerate(self._plan.senders):
+            self._engage_sender(index, name)
+        self._await_ready(self._cast.of(Role.SENDER))
+
+    def _receivers(self) -> list[tuple[str, str]]:
+        verbs, count = self._workload.weights, self._workload.receivers
+        groups = list(self._workload.groups) if Verb.TELL in verbs else []
+        groups += [ASK_GROUP] if Verb.ASK in verbs else []
+        found = [(group, f"{group}-{i}") for group in groups for i in range(count)]
+        if Verb.SHARE in verbs and self._channel.guarantees.share.needs_owner:
+            found.append((OWNER_GROUP, "owner"))
+        return found
+
+    def _engage_receiver(self, group: str, name: str) -> None:
+        workload = self._workload
+        task = ReceiveTask(
+            channel=self._channel,
+            site=self._cast.site,
+            schema=EXCHANGE,
+            group=group,
+            name=name,
+            services=self._plan.services(),
+            settle=workload.settle,
+            batch=workload.batch,
+            projects=workload.projects,
+            quota_gb=workload.quota_gb,
+            journal=self._journal(name),
+            capacity=_RECORDS * len(self._plan.rows) + 4096,
+        )
+        self._begin(Process(name, Role.RECEIVER, group), receive, task)
+
+    def _engage_sender(self, index: int, name: str) -> None:
+        workload = self._workload
+        task = SendTask(
+            channel=self._channel,
+            site=self._cast.site,
+            schema=EXCHANGE,
+            name=name,
+            rows=self._plan.of_sender(index),
+            loop=workload.loop,
+            in_flight=workload.in_flight,
+            timeout=workload.timeout,
+            journal=self._journal(name),
+        )
+        self._begin(Process(name, Role.SENDER), send, task)
+
+    def _journal(self, name: str) -> Path:
+        self._cast.journals[name] = self._cast.site.folder / f"{name}.journal"
+        return self._cast.journals[name]
+
+    def _begin(self, process: Process, function: Callable[..., Any], task: Any) -> None:
+        member = self._session.participant(process.name)
+        self._cast.members[process.name] = member
+        self._cast.processes[process.name] = process
+        member.begin(function, task)
+
+    def _await_ready(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                self._cast[name].receive(timeout=30)
+            except (EOFError, TimeoutError) as error:
+                raise RunFailed(f"{name} did not become ready ({type(error).__name__})") from None
+
+    # --- load and drain -------------------------------------------------------------------------
+
+    def _load(self, interventions: Sequence[Intervention]) -> None:
+        self._start = time.monotonic_ns() + 20_000_000
+        waiting = set(self._cast.of(Role.SENDER))
+        for name in waiting:
+            self._cast[name].send(self._start)
+        todo = sorted(interventions, key=lambda entry: entry[0])
+        while waiting or todo:
+            elapsed = (time.monotonic_ns() - self._start) / 1e9
+            while todo and todo[0][0] <= elapsed:
+                todo.pop(0)[1](self._cast)
+            for name in sorted(waiting):
+                if self._finished_sending(name):
+                    waiting.discard(name)
+            time.sleep(0.005)
+
+    def _finished_sending(self, name: str) -> bool:
+        try:
+            while self._cast[name].poll():
+                if self._heard(name, self._cast[name].receive()) == "sent":
+                    return True
+        except EOFError:
+            return True
+        return False
+
+    def _heard(self, name: str, message: Any) -> Any:
+        if message == "journal full":
+            self._notes.append(f"{name}'s journal is full: what came after is not on record")
+        return message
+
+    def _drain(self) -> None:
+        progress, moved = -1, time.monotonic()
+        while True:
+            if all_delivered(self._history()):
+                return
+            backlog = self._channel.backlog(self._cast.site)
+            if backlog is not None and backlog.ready == 0 and backlog.claimed == 0:
+                return
+            events = self._events_recorded()
+            if events != progress:
+                progress, moved = events, time.monotonic()
+            horizon = PATIENCE + (backlog.lease if backlog is not None else 0.0)
+            if time.monotonic() - moved > horizon:
+                self._unresolved(backlog)
+                return
+            time.sleep(0.02)
+
+    def _unresolved(self, backlog: Backlog | None) -> None:
+        if backlog is not None:
+            left = f"{backlog.ready} ready and {backlog.claimed} claimed operations"
+            self._notes.append(f"the drain is unresolved: {left} lie in the channel and nobody works on them")
+
+    def _events_recorded(self) -> int:
+        return sum(len(read(path)) for path in self._cast.journals.values() if path.exists())
+
+    # --- verify ---------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        for name in self._cast.members:
+            self._cast[name].send("stop")
+        refused: list[str] = []
+        for name, process in list(self._cast.processes.items()):
+            try:
+                report = self._cast[name].finish(timeout=10)
+                refused += report.get("refused", [])
+            except EOFError:
+                self._died(name, process)
+            except (TimeoutError, RunFailed) as error:
+                self._notes.append(f"{name} did not end well: {error}")
+        self._facts["refused"] = refused
+
+    def _died(self, name: str, process: Process) -> None:
+        status = self._session.exit_status(self._cast[name].pid)
+        died = status if status is not None else 0
+        self._cast.processes[name] = Process(name, process.role, process.group, died)
+        if name not in self._cast.expected_deaths:
+            self._notes.append(f"{name} died during the run (status {died}) and nobody had asked for it")
+
+    def _note_backlog(self) -> None:
+        backlog = self._channel.backlog(self._cast.site)
+        self._facts["backlog"] = asdict(backlog) if backlog is not None else None
+
+    def _history(self) -> History:
+        return History(
+            workload=self._workload,
+            channel=self._channel.title(),
+            style=self._channel.style,
+            guarantees=self._channel.guarantees,
+            plan=self._plan,
+            processes=tuple(self._cast.processes.values()),
+            events=self._events(),
+            label=", ".join(self._session.server(medium).label for medium in self._channel.needs),
+            notes=tuple(self._notes),
+            facts=self._facts,
+        )
+
+    def _events(self) -> Array:
+        import numpy as np
+
+        parts = []
+        for index, name in enumerate(self._cast.processes):
+            path = self._cast.journals[name]
+            records = read(path) if path.exists() else np.zeros(0, dtype=EVENT_DTYPE[:-1])
+            part = np.zeros(len(records), dtype=EVENT_DTYPE)
+            for column in records.dtype.names or ():
+                part[column] = records[column]
+            part["process"] = index
+            part["time"] -= self._start
+            parts.append(part)
+        events = np.concatenate(parts)
+        return events[np.argsort(events["time"], kind="stable")]
+
+
+def _knobs(channel: Channel) -> dict[str, Any]:
+    return {name: value for name, value in vars(channel).items() if isinstance(value, int | float | str | bool)}
