@@ -93,7 +93,8 @@ class Guarantees:
     share: Share
     max_bytes: int = 1 << 20  #: longest encoded body that is taken; anything longer is refused as TooLarge
 
-    @property
-    def support(self) -> dict[Verb, Support]:
-        """Verb -> how this style comes by it."""
-        return {Verb.TELL: self.tell.support, Verb.ASK: self.ask.support, Verb.SHARE: self.share.support}
+    def of(self, verb: Verb) -> Tell | Ask | Share:
+        """The promises for one verb."""
+        if verb is Verb.TELL:
+            return self.tell
+        return self.ask if verb is Verb.ASK else self.share

@@ -48,7 +48,7 @@ class Process:
     died: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
     """One run.
 

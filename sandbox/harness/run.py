@@ -97,8 +97,7 @@ def run_history(
 
 def check_offered(channel: Channel, workload: Workload) -> None:
     """Raise `BadArgument` for a verb that the channel does not offer."""
-    guarantees = channel.guarantees
-    able = [str(verb) for verb, support in guarantees.support.items() if support is not Support.ABSENT]
+    able = [str(verb) for verb in Verb if channel.guarantees.of(verb).support is not Support.ABSENT]
     for verb in workload.weights:
         if verb not in able:
             raise BadArgument("verb", expected=f"one that {channel.title()} offers ({', '.join(able)})", got=str(verb))

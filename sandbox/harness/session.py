@@ -25,6 +25,7 @@ from typing import Any, Self
 
 from sandbox.channel import Channel
 from sandbox.errors import RunFailed
+from sandbox.floor import Floor
 from sandbox.harness.participant import Participant
 from sandbox.servers import Server, start
 from sandbox.site import Site
@@ -85,7 +86,7 @@ class Session:
                 self._servers[medium] = start(medium, folder, self._spawn)
             return self._servers[medium]
 
-    def site(self, channel: Channel | None = None, groups: Iterable[str] = ("metering",)) -> Site:
+    def site(self, channel: Channel | Floor | None = None, groups: Iterable[str] = ("metering",)) -> Site:
         """A fresh place for one run: a folder of its own and a name of its own on shared servers."""
         name = f"s{os.getpid()}_{next(self._sites)}"
         folder = self.folder / name

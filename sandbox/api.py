@@ -1,0 +1,63 @@
+"""The Python face: what a notebook imports from `sandbox`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.catalogue import find
+from sandbox.channel import Channel
+from sandbox.harness.compare import compare
+from sandbox.harness.result import Result
+from sandbox.harness.run import Intervention, run_history
+from sandbox.harness.session import Session
+from sandbox.harness.workload import Workload
+
+if TYPE_CHECKING:
+    from sandbox.harness.comparison import Comparison
+    from sandbox.listing import Listing
+
+__all__ = ["channels", "compare", "doctor", "load", "run"]
+
+
+def run(
+    channel: str | type[Channel] | Channel,
+    workload: Workload | None = None,
+    *,
+    session: Session | None = None,
+    interventions: Sequence[Intervention] = (),
+    **knobs: Any,
+) -> Result:
+    """One workload on one channel; returns when all of it is accounted for.
+
+    channel        a title ("spool"), a file ("mine.py"), a class or a value
+    workload       what to offer; `Workload()` tells 500 times at 300/s
+    interventions  (seconds after the start, function of the cast), e.g. ``(0.5, lambda cast: cast.kill("metering-0"))``
+    knobs          of the channel: ``run("spool", flush=True)``
+
+    Errors: `BadArgument`, `ServerUnavailable`, `RunFailed`. Stopping the cell ends all that was started.
+    """
+    return Result(run_history(find(channel, **knobs), workload or Workload(), session, interventions))
+
+
+def load(path: str | Path) -> Result | Comparison:
+    """A result that was saved: a run's ``.npz`` file, or the folder of a comparison."""
+    from sandbox.harness.store import load_comparison, load_result
+
+    path = Path(path)
+    return load_comparison(path) if path.is_dir() else load_result(path)
+
+
+def channels() -> Listing:
+    """What channels there are and what each promises."""
+    from sandbox.listing import listing
+
+    return listing()
+
+
+def doctor() -> Any:
+    """What works on this machine, what does not, and what to do."""
+    from sandbox.doctor import examine
+
+    return examine()

@@ -1,0 +1,37 @@
+"""Long work says what it is doing and how long it will still take; plain text, so that it shows everywhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+
+class Progress:
+    """`steps` steps in all. `show` is a function that takes a line, True (standard error) or False (silence)."""
+
+    def __init__(self, steps: int, show: Callable[[str], None] | bool = True) -> None:
+        self._steps, self._done = steps, 0
+        self._began = time.monotonic()
+        self._show = show
+        self._width = 0
+
+    def step(self, what: str) -> None:
+        """The next step begins."""
+        elapsed = time.monotonic() - self._began
+        left = f", about {elapsed / self._done * (self._steps - self._done):.0f} s left" if self._done else ""
+        self._done += 1
+        self._say(f"[{self._done}/{self._steps}] {what} ({elapsed:.0f} s so far{left})")
+
+    def end(self) -> None:
+        """All steps are done."""
+        self._say(f"{self._done} steps in {time.monotonic() - self._began:.0f} s", last=True)
+
+    def _say(self, line: str, last: bool = False) -> None:
+        if callable(self._show):
+            self._show(line)
+        elif self._show and (sys.stderr.isatty() or "ipykernel" in sys.modules):
+            print("\r" + line.ljust(self._width), end="\n" if last else "", file=sys.stderr, flush=True)
+            self._width = len(line)
+        elif self._show:
+            print(line, file=sys.stderr, flush=True)
