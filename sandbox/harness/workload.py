@@ -20,15 +20,19 @@ OPENSTACK = "openstack"
 class Workload:
     """One workload. Times in seconds, rates in operations per second, sizes in bytes.
 
-    verb        "tell", "ask", "share", or a mix by weight: ``{"tell": 8, "ask": 2}``
+    verb        "tell", "ask", "share", or a mix by weight: {"tell": 8, "ask": 2} (tell=8,ask=2)
     operations  how many are offered and measured, over all senders
     rate        offered rate (open loop), over all senders
-    arrivals    "constant", "poisson", or "bursty" (bursts of `burst` at once, Poisson in between)
+    arrivals    "constant", "poisson", or "bursty" (bursts at once, Poisson in between)
+    burst       operations of one burst
     loop        "open": offered at intended times whatever happens; "closed": each sender keeps
                 `in_flight` operations open and begins the next when one ends
+    in_flight   operations that each sender keeps open in a closed loop
     size        encoded body in bytes: a number, or "openstack" for the sizes seen in production
-    service     mean time that a receiver works on an operation; `service_shape` its distribution
-    senders, receivers   processes; receivers are per group and compete
+    service     mean time that a receiver works on an operation
+    service_shape   its distribution: "constant" or "exponential"
+    senders     sending processes of tell and ask
+    receivers   receiving processes of each group; they compete
     readers     reading processes of *share*; one more process writes
     groups      groups of listeners to what is told, each gets its own copy
     settle      "after" the work or "before" it
@@ -36,7 +40,9 @@ class Workload:
     warmup      operations before the measured ones; counted in every account, left out of latencies
     timeout     patience after the last intended start before open operations count as censored
     writes      fraction of *share* operations that write
-    projects, volumes, quota_gb   the business: how many of each, and each project's quota
+    projects    how many projects there are
+    volumes     how many volumes have a shared state
+    quota_gb    quota of each project
     seed        everything random in the plan comes from it
     """
 

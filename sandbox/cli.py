@@ -1,0 +1,230 @@
+"""The command line: compare, run, channels, doctor, notebooks, bench."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sandbox.errors import BadArgument, SandboxError
+from sandbox.harness.workload import OPENSTACK, Workload
+
+ABOUT = """\
+Four ways to integrate services - sharing a file, sharing a database, RPC, messaging - side by side
+under one workload, on real files, a real database, real sockets and a real broker.
+
+The exchange:  tell   an image was downloaded, so many bytes, for this project    (nobody answers)
+               ask    create a volume                            (volume and host, or over quota)
+               share  the state of a volume                         (written by one, read by many)
+"""
+
+COMPARE = """\
+Runs the same exchange through every sound channel, repeats interleaved, floors beside them, and writes
+runs/<when>-compare/: report.html, the charts as PNG with their alternative text, every history, result.json.
+
+Exit status: 0 all runs valid, 1 some were not (the report says which and why), 2 bad arguments.
+"""
+
+RUN = """\
+One workload on one channel. CHANNEL is a title (see `channels`) or a file: path/to/mine.py[:Class].
+
+examples:
+  python -m sandbox run spool
+  python -m sandbox run streams --verb ask --rate 1000 --operations 3000 --arrivals poisson
+  python -m sandbox run skip_locked --receivers 2 --service 0.004 --service-shape exponential
+  python -m sandbox run spool -k flush=true --size openstack --out runs/spool.npz
+
+Exit status: 0 valid, 1 not valid, 2 bad arguments.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the session's end runs
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except BadArgument as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except SandboxError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; everything that had been started is ended", file=sys.stderr)
+        return 130
+    finally:
+        _end_session()
+
+
+def _end_session() -> None:
+    module = sys.modules.get("sandbox.harness.session")
+    if module is not None:
+        module.end_default_session()
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m sandbox", description=ABOUT, formatter_class=raw)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    compare = commands.add_parser(
+        "compare", help="every style, one workload: the main job", description=COMPARE, formatter_class=raw
+    )
+    compare.set_defaults(command=_compare)
+    compare.add_argument("--quick", action="store_true", help="shorter, once: under 30 s; a p99 cannot be quoted")
+    compare.add_argument("--channels", nargs="+", metavar="CHANNEL", help="only these (titles or files)")
+    compare.add_argument("--verbs", nargs="+", metavar="VERB", help="only these of tell, ask, share")
+    compare.add_argument("--repeats", type=int, metavar="N", help="runs per channel and verb (3; quick: 1)")
+    compare.add_argument("--no-floors", action="store_true", help="do not measure the floors")
+    compare.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the results (runs/)")
+    _add_knobs(compare, without=("verb", "in_flight", "loop", "settle", "batch"))
+
+    run = commands.add_parser(
+        "run", help="one workload on one channel, all its knobs", description=RUN, formatter_class=raw
+    )
+    run.set_defaults(command=_run)
+    run.add_argument("channel", metavar="CHANNEL")
+    run.add_argument("-k", "--knob", action="append", default=[], metavar="NAME=VALUE", help="a knob of the channel")
+    run.add_argument("--out", type=Path, help="keep the history here (.npz)")
+    _add_knobs(run)
+
+    channels = commands.add_parser("channels", help="what there is and what each promises")
+    channels.set_defaults(command=_channels)
+
+    doctor = commands.add_parser("doctor", help="what works on this machine, what does not, what to do")
+    doctor.set_defaults(command=_doctor)
+
+    notebooks = commands.add_parser("notebooks", help="JupyterLab in notebooks/")
+    notebooks.set_defaults(command=_notebooks)
+    notebooks.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to jupyter lab")
+
+    bench = commands.add_parser("bench", help="the figures we hold ourselves to, as ratios of one run")
+    bench.set_defaults(command=_bench)
+    bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
+    bench.add_argument("--channels", nargs="+", metavar="CHANNEL", help="only these")
+    return parser
+
+
+def _add_knobs(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
+    group = parser.add_argument_group("the workload (times in s, rates in operations/s, sizes in bytes)")
+    texts = _knob_texts()
+    for knob in dataclasses.fields(Workload):
+        if knob.name in without:
+            continue
+        flag = "--" + knob.name.replace("_", "-")
+        shown = "" if knob.name in ("verb",) else f" [{knob.default}]"
+        text = (texts.get(knob.name, "") + shown).strip().replace("%", "%%")
+        many = {"nargs": "+"} if knob.name == "groups" else {}
+        group.add_argument(flag, dest=knob.name, type=_reader(knob.name), help=text, metavar="X", **many)  # type: ignore[arg-type]
+
+
+def _knob_texts() -> dict[str, str]:
+    """Knob -> its line in the docstring of `Workload`, so that there is one text for both faces."""
+    texts: dict[str, str] = {}
+    folded = re.sub(r"\n {8,}", " ", Workload.__doc__ or "")
+    for names, text in re.findall(r"^    ([a-z_, ]+?)  +(.+)$", folded, re.MULTILINE):
+        texts |= dict.fromkeys(re.split(r", *", names.strip()), text.replace("`", ""))
+    return texts
+
+
+def _reader(name: str) -> Callable[[str], Any]:
+    default = {field.name: field.default for field in dataclasses.fields(Workload)}[name]
+    if name == "size":
+        return lambda text: text if text == OPENSTACK else int(text)
+    if name == "verb":
+        return _read_mix
+    return type(default) if isinstance(default, int | float) else str
+
+
+def _read_mix(text: str) -> str | dict[str, float]:
+    """``ask``, or a mix: ``tell=8,ask=2``."""
+    if "=" not in text:
+        return text
+    return {name: float(weight) for name, weight in (part.split("=", 1) for part in text.split(","))}
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(Workload)]
+    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from sandbox.harness.compare import QUICK, QUICK_REPEATS, REPEATS, STANDARD, compare
+    from sandbox.harness.store import run_folder, save_comparison
+
+    base = (QUICK if options.quick else STANDARD).but(**_changes(options))
+    repeats = options.repeats or (QUICK_REPEATS if options.quick else REPEATS)
+    verbs = options.verbs or ["tell", "ask", "share"]
+    print(f"The same exchange through every style: {', '.join(verbs)}; {repeats} x {base.operations} operations each.")
+    found = compare(base, options.channels, verbs=verbs, repeats=repeats, floors=not options.no_floors)
+    print(f"\n{found}\n")
+    folder = save_comparison(found, run_folder(options.runs, "compare"))
+    print(f"Report: {folder / 'report.html'}")
+    return 0 if found.valid else 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    from sandbox.api import run
+    from sandbox.harness.checker import State
+
+    result = run(options.channel, Workload().but(**_changes(options)), **_channel_knobs(options.knob))
+    print(result)
+    if options.out:
+        print(f"History: {result.save(options.out)}")
+    return 0 if result.verdict.state is State.VALID else 1
+
+
+def _channel_knobs(texts: Sequence[str]) -> dict[str, Any]:
+    knobs: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadArgument("-k", expected="NAME=VALUE, such as flush=true", got=text)
+        knobs[name] = _value(value)
+    return knobs
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _channels(options: argparse.Namespace) -> int:
+    from sandbox.listing import listing
+
+    print(listing())
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from sandbox.doctor import main as examine_all
+
+    return examine_all()
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    import subprocess
+
+    folder = Path(__file__).parent.parent / "notebooks"
+    return subprocess.call([sys.executable, "-m", "jupyter", "lab", *options.rest], cwd=folder)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from sandbox.harness.bench import bench
+
+    bench(options.rounds, options.channels, print)
+    return 0
