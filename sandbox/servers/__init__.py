@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.errors import BadArgument, ServerUnavailable
-from sandbox.servers.postgres import Postgres, release_shared_memory
+from sandbox.servers.postgres import Postgres, kill_stragglers, release_shared_memory
 from sandbox.servers.process import ServerProcess, Spawn, popen_spawn
 from sandbox.servers.server import EmbeddedServer, ExternalServer, Server
 from sandbox.servers.valkey import Valkey
@@ -58,9 +58,11 @@ def start(medium: str, folder: Path, spawn: Spawn) -> Server:
 
 
 def sweep(folder: Path) -> None:
-    """Give back to the system what killed servers hold outside their folders; call it before these are removed.
+    """End and give back what servers that were killed from outside leave behind; call it before their folders go.
 
-    For whoever ends servers without `Server.kill`: shared memory does not go away with a process.
+    For whoever ends servers without `Server.kill`, by a signal to their process group: the children
+    of PostgreSQL are not in it, and shared memory does not go away with a process.
     """
-    for lock in folder.rglob("postmaster.pid"):
+    for lock in folder.resolve().rglob("postmaster.pid"):
+        kill_stragglers(lock.parent)
         release_shared_memory(lock.parent)

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class ServerProcess(Protocol):
@@ -70,32 +70,58 @@ def kill_group(group: int) -> None:
 
 def wait_for_group(group: int, timeout: float = 5.0) -> bool:
     """Wait until no process of a group runs any more; False when some still do after `timeout` s."""
-    deadline = time.monotonic() + timeout
-    while group_is_alive(group):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.002)
-    return True
+    return _wait_until(lambda: not group_is_alive(group), timeout)
 
 
 def group_is_alive(group: int) -> bool:
     """Whether a process of the group runs; the dead whom nobody has collected yet (zombies) do not count."""
     try:
         os.killpg(group, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # PermissionError: macOS, of zombies
         return False
-    except PermissionError:  # macOS says so of zombies
-        return False
-    if sys.platform != "linux":
-        return True
-    return any(state not in "ZX" for state, its_group in _states_and_groups() if its_group == group)
+    return any(row.group == group for row in _running())
 
 
-def _states_and_groups() -> list[tuple[str, int]]:
-    """State and process group of every process, from /proc."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it ended while we looked
-            state, _parent, group = stat.read_text().rpartition(")")[2].split()[:3]
-            found.append((state, int(group)))
-    return found
+def children_of(parent: int) -> list[int]:
+    """The running children of a process."""
+    return [row.pid for row in _running() if row.parent == parent]
+
+
+def kill_all(pids: Collection[int], timeout: float = 5.0) -> bool:
+    """SIGKILL to each, and wait until they are gone; False when some still run after `timeout` s."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return not pids or _wait_until(lambda: not any(row.pid in pids for row in _running()), timeout)
+
+
+class _Row(NamedTuple):
+    pid: int
+    state: str
+    parent: int
+    group: int
+
+
+def _running() -> list[_Row]:
+    """Every process of the machine that is not a zombie."""
+    rows = []
+    if sys.platform == "linux":
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it ended while we looked
+                state, parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+                rows.append(_Row(int(stat.parent.name), state, int(parent), int(group)))
+    else:
+        table = subprocess.run(["ps", "-axo", "pid=,stat=,ppid=,pgid="], capture_output=True, text=True, check=True)
+        for line in table.stdout.splitlines():
+            pid, state, parent, group = line.split()
+            rows.append(_Row(int(pid), state, int(parent), int(group)))
+    return [row for row in rows if row.state[0] not in "ZX"]
+
+
+def _wait_until(condition: Callable[[], bool], timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True

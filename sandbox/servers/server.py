@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
 from sandbox.errors import BadArgument, ServerUnavailable
-from sandbox.servers.process import ServerProcess, Spawn, wait_for_group
+from sandbox.servers.process import ServerProcess, Spawn, children_of, kill_all, wait_for_group
 
 #: Seconds until a server that neither answers nor exits is given up. A start takes far below one second;
 #: this only has to end a hang, also where thirty sessions start at once.
@@ -37,6 +39,13 @@ class Server(ABC):
     @abstractmethod
     def pid(self) -> int | None:
         """Leader of its process group; None when it is external or does not run."""
+
+    @abstractmethod
+    def processes(self) -> list[int]:
+        """All its processes, the leader first; empty when it is external or does not run.
+
+        To pause a server, all of them must be stopped: those of PostgreSQL are not of one group.
+        """
 
     @abstractmethod
     def log_tail(self, lines: int = 8) -> str:
@@ -73,6 +82,9 @@ class ExternalServer(Server):
     @property
     def pid(self) -> None:
         return None
+
+    def processes(self) -> list[int]:
+        return []
 
     def log_tail(self, lines: int = 8) -> str:
         return ""
@@ -115,6 +127,9 @@ class EmbeddedServer(Server):
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
+    def processes(self) -> list[int]:
+        return [] if self._process is None else [self._process.pid, *children_of(self._process.pid)]
+
     def start(self) -> None:
         """Start it and wait until it answers. Raises `ServerUnavailable` with its last log lines."""
         self._prepare()
@@ -124,11 +139,17 @@ class EmbeddedServer(Server):
         return tail(self._log, lines)
 
     def kill(self) -> None:
-        if self._process is None:
+        process = self._process
+        if process is None:
             return
-        self._process.kill()
-        if not wait_for_group(self._process.pid):
-            raise ServerUnavailable(self.product, f"process group {self._process.pid} does not end, even after SIGKILL")
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGSTOP)  # so that it starts no other child while we look for them
+        leader, *children = self.processes()
+        process.kill()
+        # PostgreSQL gives every child a session of its own: a signal to its group does not reach them
+        if not (kill_all(children) and wait_for_group(leader)):
+            raise ServerUnavailable(self.product, f"its processes {leader}, {children} do not end, even by SIGKILL")
         self._process = None
 
     def restart(self) -> None:

