@@ -61,8 +61,9 @@ def sweep(folder: Path) -> None:
     """End and give back what servers that were killed from outside leave behind; call it before their folders go.
 
     For whoever ends servers without `Server.kill`, by a signal to their process group: the children
-    of PostgreSQL are not in it, and shared memory does not go away with a process.
+    of PostgreSQL are not in it, and shared memory does not go away with a process. Looks at the
+    servers whose folders lie directly in `folder`; spools, which may be large, are not walked.
     """
-    for lock in folder.resolve().rglob("postmaster.pid"):
+    for lock in folder.resolve().glob("*/data/postmaster.pid"):
         kill_stragglers(lock.parent)
         release_shared_memory(lock.parent)
