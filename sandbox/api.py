@@ -15,6 +15,7 @@ from sandbox.harness.session import Session
 from sandbox.harness.workload import Workload
 
 if TYPE_CHECKING:
+    from sandbox.checkup import Examination
     from sandbox.harness.comparison import Comparison
     from sandbox.listing import Listing
 
@@ -56,8 +57,8 @@ def channels() -> Listing:
     return listing()
 
 
-def doctor() -> Any:
+def doctor() -> Examination:
     """What works on this machine, what does not, and what to do."""
-    from sandbox.doctor import examine
+    from sandbox.checkup import examine
 
     return examine()

@@ -211,7 +211,7 @@ def _channels(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from sandbox.doctor import main as examine_all
+    from sandbox.checkup import main as examine_all
 
     return examine_all()
 

@@ -153,7 +153,7 @@ class _Comparing:
         self._results[_name(channel), verb].append(result)
 
     def _comparison(self, started: str) -> Comparison:
-        from sandbox.doctor import machine
+        from sandbox.machine import machine
 
         facts: dict[str, Any] = {"started": started, "machine": machine(), "repeats": self._rounds}
         cells = [

@@ -92,7 +92,7 @@ class Guard:
         while self._children and time.monotonic() < deadline:
             self._reap(report=False)
             time.sleep(0.005)
-        remove(self._folder)
+        _clear(self._folder)
 
     def _answer(self, request: dict[str, Any]) -> None:
         actions: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -238,6 +238,14 @@ def sweep(ledger: int, folder: Path) -> None:
                 alive.discard(pid)
     for pid in alive:
         kill_group(pid)
+    _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    """End what a kill of its group does not reach (PostgreSQL's children have sessions of their own), then remove all."""
+    from sandbox.servers import sweep as sweep_servers
+
+    sweep_servers(folder)
     remove(folder)
 
 

@@ -131,7 +131,10 @@ class Session:
 
     def _spawn(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> _Spawned:
         request = {"do": "start", "argv": list(argv), "env": dict(env), "log": str(log), "name": argv[0]}
-        return _Spawned(self, self._request(request))
+        try:
+            return _Spawned(self, self._request(request))
+        except RunFailed as error:
+            raise OSError(str(error)) from error  # what `Spawn` promises; the launcher adds the way out
 
     def _request(self, request: dict[str, Any], fds: Sequence[int] = ()) -> Any:
         with self._lock:

@@ -188,7 +188,7 @@ class EmbeddedServer(Server):
         try:
             return self._spawn(argv, _environment(), log)
         except OSError as error:
-            raise self._unavailable(f"{argv[0]} cannot be run ({error.strerror})") from error
+            raise self._unavailable(f"{argv[0]} cannot be run ({error.strerror or error})") from error
 
     def _await_answer(self, process: ServerProcess) -> None:
         deadline = time.monotonic() + PATIENCE

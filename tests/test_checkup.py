@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import sandbox.doctor as doctor  # not `from sandbox import`: that gives the function of the public face
+from sandbox import checkup
 from sandbox import machine as machine_module
-from sandbox.doctor import Check, examine, machine, main, render, report
+from sandbox.checkup import Check, examine, machine, main, render, report
 
 
 @pytest.fixture
@@ -22,14 +22,14 @@ def temp_space(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    monkeypatch.setattr(doctor, "CHECKS", {name: doctor.CHECKS[name] for name in names})
+    monkeypatch.setattr(checkup, "CHECKS", {name: checkup.CHECKS[name] for name in names})
 
 
 def test_everything_is_looked_at_and_told_as_it_comes_and_nothing_is_left(temp_space: Path) -> None:
     told: list[Check] = []
     checks = examine(told.append)
     assert told == checks
-    assert [check.name for check in checks] == list(doctor.CHECKS)
+    assert [check.name for check in checks] == list(checkup.CHECKS)
     assert all(check.found for check in checks)
     assert all(check.advice for check in checks if check.ok is not True)
     assert list(temp_space.iterdir()) == []
@@ -58,10 +58,10 @@ def test_a_server_that_cannot_be_had_is_told_with_what_is_lost_and_the_way_out(m
 
 
 def test_a_check_that_breaks_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> doctor.Findings:
+    def broken() -> checkup.Findings:
         raise RuntimeError("no such thing")
 
-    monkeypatch.setattr(doctor, "CHECKS", {"broken": broken, "Python": doctor.CHECKS["Python"]})
+    monkeypatch.setattr(checkup, "CHECKS", {"broken": broken, "Python": checkup.CHECKS["Python"]})
     first, second = examine()
     assert (first.ok, first.found) == (False, "RuntimeError: no such thing")
     assert second.ok is True
@@ -74,7 +74,7 @@ def test_a_check_that_breaks_does_not_hide_the_others(monkeypatch: pytest.Monkey
 def test_the_file_system_decides_about_the_temporary_space(
     kind: str, ok: bool | None, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "file_system", lambda folder: kind)
+    monkeypatch.setattr(checkup, "file_system", lambda folder: kind)
     only(monkeypatch, "temporary space")
     (check,) = examine()
     assert check.ok is ok
@@ -83,8 +83,8 @@ def test_the_file_system_decides_about_the_temporary_space(
 
 
 def test_a_windows_drive_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "file_system", lambda folder: "9p")
-    monkeypatch.setattr(doctor, "is_wsl", lambda: True)
+    monkeypatch.setattr(checkup, "file_system", lambda folder: "9p")
+    monkeypatch.setattr(checkup, "is_wsl", lambda: True)
     only(monkeypatch, "temporary space")
     assert "Windows drive" in examine()[0].advice
 
@@ -100,7 +100,7 @@ def test_too_long_a_temporary_folder_is_told(temp_space: Path, monkeypatch: pyte
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "IMPORTED", ("msgspec", "no_such_package"))
+    monkeypatch.setattr(checkup, "IMPORTED", ("msgspec", "no_such_package"))
     only(monkeypatch, "packages")
     (check,) = examine()
     assert check.ok is False
@@ -115,7 +115,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_exit_status_and_last_line_tell_whether_everything_works(
     ok: bool | None, status: int, verdict: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "CHECKS", {"thing": lambda: (ok, "found", "advice")})
+    monkeypatch.setattr(checkup, "CHECKS", {"thing": lambda: (ok, "found", "advice")})
     assert main() == status
     printed = capsys.readouterr().out.rstrip("\n")
     assert verdict in printed.splitlines()[-1]
