@@ -126,9 +126,10 @@ class _Sender(channel.Sender):
         deadline = time.monotonic() + timeout
         while not self._ready and self._waiting:
             self._collect()
-            if self._ready or time.monotonic() >= deadline:
+            left = deadline - time.monotonic()
+            if self._ready or left <= 0:
                 break
-            time.sleep(self._channel.poll)
+            time.sleep(min(self._channel.poll, left))  # not longer than asked: a pacer waits here
         ready, self._ready = self._ready, []
         return ready
 
