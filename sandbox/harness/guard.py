@@ -28,6 +28,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -195,9 +196,10 @@ def sweep_stale(base: Path) -> None:
     """Remove folders whose guard, sweeper and children are all gone."""
     for folder in base.glob(f"{PREFIX}*"):
         try:
-            if folder.stat().st_uid != os.getuid() or time.time() - folder.stat().st_mtime < 60:
+            found = folder.lstat()  # not of what a link points to: anybody may put a link there
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or time.time() - found.st_mtime < 60:
                 continue
-            lock = os.open(folder / "lock", os.O_RDWR)
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)  # none yet: its guard died before that
         except OSError:
             continue
         try:
@@ -242,7 +244,7 @@ def sweep(ledger: int, folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """End what a kill of its group does not reach (PostgreSQL's children have sessions of their own), then remove all."""
+    """End what a kill of its group does not reach (PostgreSQL's children have their own), then remove all."""
     from sandbox.servers import sweep as sweep_servers
 
     sweep_servers(folder)

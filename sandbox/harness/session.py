@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -49,6 +50,7 @@ class Session:
         self._lock = threading.RLock()
         self._ids = itertools.count(1)
         self._sites = itertools.count(1)
+        self._token = secrets.token_hex(4)  # your own server may be used by other sessions and hosts, whose pids repeat
         self._buffer = b""
         self._exited: dict[int, int] = {}
         self._answers: dict[int, dict[str, Any]] = {}
@@ -61,9 +63,10 @@ class Session:
     @property
     def folder(self) -> Path:
         """The private folder, removed with the session."""
-        while self._folder is None:
-            self._read(10)
-        return self._folder
+        with self._lock:
+            while self._folder is None:
+                self._read(10)
+            return self._folder
 
     @property
     def alive(self) -> bool:
@@ -88,7 +91,7 @@ class Session:
 
     def site(self, channel: Channel | Floor | None = None, groups: Iterable[str] = ("metering",)) -> Site:
         """A fresh place for one run: a folder of its own and a name of its own on shared servers."""
-        name = f"s{os.getpid()}_{next(self._sites)}"
+        name = f"s{self._token}_{next(self._sites)}"
         folder = self.folder / name
         folder.mkdir(mode=0o700)
         needs = channel.needs if channel is not None else ()
@@ -201,7 +204,9 @@ _default: Session | None = None
 def default_session() -> Session:
     """The session that plain `run` and `compare` use; a new one if the last has ended."""
     global _default
-    if _default is None or not _default.alive:
+    if _default is not None and not _default.alive:
+        end_default_session()  # gives back what it still holds in this process
+    if _default is None:
         _default = Session()
     return _default
 
