@@ -10,6 +10,7 @@ In a closed loop there is no intended start; there latencies count from the actu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -145,7 +146,7 @@ def quantile(repeats: Sequence[Samples], q: float, seed: int = 1, rounds: int = 
     full = [np.concatenate([r.ns.astype(float), np.full(r.censored, np.inf)]) for r in repeats if r.count]
     pooled = np.concatenate(full) if full else np.array([])
     count = len(pooled)
-    if count * (1 - q) < BEYOND or count * q < 1:
+    if count - _rank(count, q) < BEYOND or count * q < 1:
         return Quantile(q, None, float("nan"), float("nan"), count)
     rng = np.random.Generator(np.random.PCG64(seed))
     drawn = np.array([_pick(np.concatenate(_redraw(full, rng)), q) for _ in range(rounds)])
@@ -158,8 +159,13 @@ def _pick(values: Array, q: float) -> float:
     """The order statistic: no interpolation, so that an infinite sample never spoils its neighbours."""
     import numpy as np
 
-    index = min(len(values) - 1, int(np.ceil(q * len(values))) - 1)
+    index = _rank(len(values), q) - 1
     return float(np.partition(values, index)[index])
+
+
+def _rank(count: int, q: float) -> int:
+    """Which of `count` sorted values is the percentile, from 1; rounded first, since 0.07 * 100 is above 7."""
+    return min(count, max(1, math.ceil(round(q * count, 6))))
 
 
 def _redraw(repeats: list[Array], rng: np.random.Generator) -> list[Array]:
