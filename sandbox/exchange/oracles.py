@@ -6,13 +6,15 @@ by a factor - whatever the channel itself reported.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox.channel import ASK_GROUP
+from sandbox.errors import NoSuchVolume
 from sandbox.harness.checker import acknowledged, deliveries
 from sandbox.harness.history import History, Role
-from sandbox.harness.journal import MISMATCHED, Event
+from sandbox.harness.journal import MISMATCHED, REFUSALS, Event
 from sandbox.harness.plan import ASK, READ, STATES, TELL, WRITE
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ class Bill:
     """One listening group's bill, in bytes over all projects.
 
     meant     of every download that was acknowledged or billed at least once: each counted once
-    billed    what stands on the bills
+    billed    what stands on the bills, also for downloads that are in no plan
     unbilled  of acknowledged downloads that no bill shows
     doubled   billed again for a download that was billed already
     wrong     billed for a download with another amount or project than was meant (sum of the differences' size)
@@ -44,7 +46,7 @@ class Bill:
     @property
     def right(self) -> bool:
         """Every project's bill is exactly what was meant."""
-        return self.wrong_projects == 0 and self.wrong == 0
+        return not (self.wrong_projects or self.wrong or self.unbilled or self.doubled)  # two wrongs may cancel out
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Volumes:
 
     created, refused   effects: volumes granted, requests over quota
     created_twice      extra volumes of one request
+    wrong              granted with another size or for another project than was asked
     over_quota         projects that were granted more than their quota
     wrongly_refused    refusals of requests that fit into the quota even when all was granted
     mismatched         answers that belong to another request
@@ -62,6 +65,7 @@ class Volumes:
     created: int
     refused: int
     created_twice: int
+    wrong: int
     over_quota: int
     wrongly_refused: int
     mismatched: int
@@ -70,7 +74,8 @@ class Volumes:
     @property
     def right(self) -> bool:
         """Every answer and every quota is as it should be."""
-        return not (self.created_twice or self.over_quota or self.wrongly_refused or self.mismatched or self.unfounded)
+        books = self.created_twice or self.wrong or self.over_quota or self.wrongly_refused
+        return not (books or self.mismatched or self.unfounded)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class States:
     stale      reads that were begun after a newer version had been accepted
     versions   how many versions behind the stalest was
     staleness  ns per stale read: how long the version after the one read had been accepted
-    backwards  reads that went back behind what the same reader had seen before
+    backwards  reads that went back behind what the same reader had seen before it began them
     impossible reads of a version that nobody had begun to write, or of a state that was not that version's
     mismatched answers that belong to another volume
     """
@@ -112,12 +117,13 @@ def bill(history: History, group: str) -> Bill:
     planned = rows[effects["operation"] - 1]
     amiss = (effects["value"] != planned["value"]) | (effects["detail"] != planned["project"])
     doubled = np.maximum(times - 1, 0) * rows["value"] * told
-    meant, billed = _per_project(rows[counts], "project"), _per_project(effects, "detail")
+    everything = _in_group(history, group)
+    meant, billed = _per_project(rows[counts], "project"), _per_project(everything, "detail")
     projects = set(meant) | set(billed)
     return Bill(
         group=group,
         meant=int(rows["value"][counts].sum()),
-        billed=int(effects["value"].sum()),
+        billed=int(everything["value"].sum()),
         unbilled=int(rows["value"][counts & (times == 0)].sum()),
         doubled=int(doubled.sum()),
         wrong=int(np.abs(effects["value"] - planned["value"])[amiss].sum()),
@@ -138,10 +144,13 @@ def volumes(history: History) -> Volumes:
     room = np.array([quota - used.get(int(project), 0) for project in refused["detail"]], dtype=np.int64)
     answers = _answers(history, ASK)
     created = answers[answers["status"] == 0]
+    asked_for = rows[granted["operation"] - 1]
+    wrong = (granted["value"] != asked_for["value"]) | (granted["detail"] != asked_for["project"])
     return Volumes(
         created=len(granted),
         refused=len(refused),
         created_twice=len(granted) - len(np.unique(granted["operation"])),
+        wrong=int(wrong.sum()),
         over_quota=sum(gb > quota for gb in used.values()),
         wrongly_refused=int(np.sum(asked <= room)),
         mismatched=int(np.sum(answers["status"] == MISMATCHED)),
@@ -151,27 +160,48 @@ def volumes(history: History) -> Volumes:
 
 def states(history: History) -> States:
     """What the readers saw, against what was written."""
+    import numpy as np
+
     writes = _Writes(history)
     stale: list[int] = []
     behind = backwards = impossible = 0
-    seen: dict[tuple[int, int], int] = {}
+    seen = _Seen()
     answers = _answers(history, READ)
     begun = {int(e["operation"]): int(e["time"]) for e in history.of(Event.INTENT)}
-    for answer in answers:
-        if answer["status"] == MISMATCHED:
-            continue
+    reads = answers[np.isin(answers["status"], (0, REFUSALS[NoSuchVolume.__name__]))]
+    for answer in reads:
         operation, version = int(answer["operation"]), int(answer["value"])
         volume = int(history.plan.rows["subject"][operation - 1])
         reader = (int(answer["process"]), volume)
-        backwards += version < seen.get(reader, 0)
-        seen[reader] = max(version, seen.get(reader, 0))
+        backwards += version < seen.newest(reader, begun.get(operation, 0))
+        seen.add(reader, int(answer["time"]), version)
         impossible += writes.impossible(volume, version, int(answer["detail"]), int(answer["time"]))
         missed = writes.accepted_after(volume, version, begun.get(operation, 0))
         if missed:
-            stale.append(begun[operation] - missed[0])
+            stale.append(begun[operation] - missed[0])  # if nobody had begun it, nothing was missed
             behind = max(behind, len(missed))
     mismatched = int((answers["status"] == MISMATCHED).sum())
-    return States(len(answers), len(stale), behind, tuple(stale), backwards, impossible, mismatched)
+    return States(len(reads), len(stale), behind, tuple(stale), backwards, impossible, mismatched)
+
+
+class _Seen:
+    """The newest version that each reader had seen of each volume by a given time; answers come in order of time.
+
+    Reads that were open at the same time are in no order: neither can go back behind the other.
+    """
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[int, int], list[int]] = {}
+        self._newest: dict[tuple[int, int], list[int]] = {}
+
+    def add(self, reader: tuple[int, int], time: int, version: int) -> None:
+        newest = self._newest.setdefault(reader, [])
+        newest.append(max(version, newest[-1] if newest else 0))
+        self._times.setdefault(reader, []).append(time)
+
+    def newest(self, reader: tuple[int, int], by: int) -> int:
+        index = bisect_right(self._times.get(reader, []), by)
+        return self._newest[reader][index - 1] if index else 0
 
 
 class _Writes:
@@ -206,20 +236,26 @@ class _Writes:
         return sorted(time for later, time in accepted.items() if later > version and time < moment)
 
 
-def _effects(history: History, group: str, message: int) -> Array:
+def _in_group(history: History, group: str) -> Array:
     import numpy as np
 
     effects = history.of(Event.EFFECT)
-    rows = history.plan.rows
-    effects = effects[np.isin(effects["process"], history.indices(Role.RECEIVER, group))]
-    effects = effects[(effects["operation"] >= 1) & (effects["operation"] <= len(rows))]
-    chosen: Array = effects[rows["message"][effects["operation"] - 1] == message]
+    chosen: Array = effects[np.isin(effects["process"], history.indices(Role.RECEIVER, group))]
     return chosen
 
 
+def _effects(history: History, group: str, message: int) -> Array:
+    return _of_message(history, _in_group(history, group), message)
+
+
 def _answers(history: History, message: int) -> Array:
-    answers = history.of(Event.ANSWERED)
-    chosen: Array = answers[history.plan.rows["message"][answers["operation"] - 1] == message]
+    return _of_message(history, history.of(Event.ANSWERED), message)
+
+
+def _of_message(history: History, events: Array, message: int) -> Array:
+    rows = history.plan.rows
+    events = events[(events["operation"] >= 1) & (events["operation"] <= len(rows))]
+    chosen: Array = events[rows["message"][events["operation"] - 1] == message]
     return chosen
 
 

@@ -215,7 +215,10 @@ def _business_findings(result: Result) -> list[str]:
     return found
 
 
-_WRONG = ("created_twice", "over_quota", "wrongly_refused", "mismatched", "unfounded", "backwards", "impossible")
+_WRONG = (
+    *("created_twice", "wrong", "over_quota", "wrongly_refused", "mismatched", "unfounded"),
+    *("backwards", "impossible"),
+)
 
 
 def _brief(states: oracles.States | None) -> dict[str, Any] | None:
