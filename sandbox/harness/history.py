@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from sandbox.channel import ASK_GROUP, OWNER_GROUP
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
 from sandbox.guarantees import Guarantees
-from sandbox.harness.journal import DTYPE, Event
+from sandbox.harness.journal import DTYPE, Event, read
+from sandbox.harness.plan import DTYPE as PLAN_DTYPE
 from sandbox.harness.plan import MESSAGES, Plan
 from sandbox.harness.workload import Workload
 
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 FORMAT = 1
+_BROKEN = (zipfile.BadZipFile, zlib.error, msgspec.MsgspecError)
 #: a record of a journal, and which process wrote it (index into `History.processes`)
 EVENT_DTYPE = [*DTYPE, ("process", "<i4")]
 
@@ -129,23 +136,23 @@ class History:
             "notes": self.notes,
             "facts": self.facts,
         }
-        np.savez_compressed(path, plan=self.plan.rows, events=self.events, meta=np.array(json.dumps(meta)))
+        with path.open("wb") as file:  # given a path, numpy would add an ending of its own
+            np.savez_compressed(file, plan=self.plan.rows, events=self.events, meta=np.array(json.dumps(meta)))
 
     @classmethod
     def load(cls, path: Path) -> History:
         """Read what `save` wrote; `BadArgument` for anything else. Nothing is unpickled."""
-        import msgspec
-        import numpy as np
-
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                meta = json.loads(str(stored["meta"]))
-                rows, events = stored["plan"], stored["events"]
-        except (OSError, ValueError, KeyError) as error:
+            meta, rows, events = _stored(path)
+            if meta["format"] == FORMAT:
+                return cls._rebuilt(meta, rows, events)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, *_BROKEN) as error:
             raise BadArgument("history file", expected="one that History.save wrote", got=f"{path}: {error}") from None
-        if meta["format"] != FORMAT:
-            hint = "Run it again with this version."
-            raise BadArgument("history file", expected=f"format {FORMAT}", got=meta["format"], hint=hint)
+        hint = "Run it again with this version."
+        raise BadArgument("history file", expected=f"format {FORMAT}", got=meta["format"], hint=hint)
+
+    @classmethod
+    def _rebuilt(cls, meta: dict[str, Any], rows: Array, events: Array) -> History:
         return cls(
             workload=Workload.from_dict(meta["workload"]),
             channel=meta["channel"],
@@ -158,3 +165,37 @@ class History:
             notes=tuple(meta["notes"]),
             facts=meta["facts"],
         )
+
+
+def gather(journals: Sequence[Path], start: int) -> Array:
+    """The events of some journals (of processes 0, 1, ...), in order of time, which counts from `start`."""
+    import numpy as np
+
+    parts = [np.zeros(0, dtype=EVENT_DTYPE)]
+    for index, path in enumerate(journals):
+        if not path.exists():
+            continue  # killed before it began
+        records = read(path)
+        part = np.zeros(len(records), dtype=EVENT_DTYPE)
+        for column in records.dtype.names or ():
+            part[column] = records[column]
+        part["process"] = index
+        part["time"] -= start
+        parts.append(part)
+    events = np.concatenate(parts)
+    return events[np.argsort(events["time"], kind="stable")]
+
+
+def _stored(path: Path) -> tuple[dict[str, Any], Array, Array]:
+    """What lies in a file, as far as it has the shape of a history."""
+    import numpy as np
+
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            raise ValueError("it is no .npz file")
+    with np.load(path, allow_pickle=False) as stored:
+        meta = json.loads(str(stored["meta"]))
+        rows, events = stored["plan"], stored["events"]
+    if rows.dtype != np.dtype(PLAN_DTYPE) or events.dtype != np.dtype(EVENT_DTYPE):
+        raise ValueError("its records have other columns")
+    return meta, rows, events

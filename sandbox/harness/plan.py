@@ -7,7 +7,7 @@ Same workload and seed, same bytes. One row an operation:
     message   index into `MESSAGES`
     due       intended start, ns after the run's start (open loop; 0 in a closed loop)
     service   ns that each receiver works on it
-    size      bytes of its encoded body, reached with metadata where the fields alone are shorter
+    size      bytes of its encoded body, reached with metadata where the fields alone are shorter (a read has none)
     subject   image or volume;   project;   value: bytes sent, GB asked for, or version written
     state     index into `STATES`, for a write
     warm      warm-up: left out of latencies

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,11 +72,15 @@ class Workload:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        if isinstance(self.groups, str) or not isinstance(self.groups, Iterable):
+            hint = f"One group is ({self.groups!r},)."
+            raise BadArgument("groups", expected="several names, as a tuple or list", got=self.groups, hint=hint)
         object.__setattr__(self, "groups", tuple(self.groups))
         for name, low, high in _RANGES:
-            value = getattr(self, name)
+            value = _plain(getattr(self, name))
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise BadArgument(name, expected=f"a number from {low:g} to {high:g}", got=value)
+            object.__setattr__(self, name, value)
         for name in _WHOLE:
             if not isinstance(getattr(self, name), int):
                 raise BadArgument(name, expected="a whole number", got=getattr(self, name))
@@ -91,6 +96,7 @@ class Workload:
     def _check_size(self) -> None:
         if self.size == OPENSTACK:
             return
+        object.__setattr__(self, "size", _plain(self.size))
         if isinstance(self.size, bool) or not isinstance(self.size, int) or not 64 <= self.size <= 1 << 24:
             hint = "Below 64 bytes the fields themselves do not fit."
             raise BadArgument("size", expected=f'64 to {1 << 24} bytes, or "{OPENSTACK}"', got=self.size, hint=hint)
@@ -107,11 +113,13 @@ class Workload:
     @property
     def weights(self) -> dict[Verb, float]:
         """Verb -> weight in the mix."""
+        if not isinstance(self.verb, str | Mapping):
+            raise BadArgument("verb", expected='a verb, or a mix like {"tell": 8, "ask": 2}', got=self.verb)
         mix = {self.verb: 1.0} if isinstance(self.verb, str) else dict(self.verb)
         for name, weight in mix.items():
             _choice("verb", name, tuple(str(verb) for verb in Verb))
-            if not isinstance(weight, int | float) or weight < 0:
-                raise BadArgument(f"weight of {name}", expected="0 or more", got=weight)
+            if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise BadArgument(f"weight of {name}", expected="a number, 0 or more", got=weight)
         return {Verb(name): float(weight) for name, weight in mix.items() if weight > 0}
 
     @property
@@ -135,6 +143,8 @@ class Workload:
     @classmethod
     def from_dict(cls, knobs: Mapping[str, Any]) -> Workload:
         """The workload that `to_dict` was called on."""
+        for name in knobs:
+            _choice("knob", name, tuple(field.name for field in dataclasses.fields(cls)))
         return cls(**knobs)
 
 
@@ -160,6 +170,11 @@ _WHOLE = (
     *("operations", "burst", "in_flight", "senders", "receivers", "readers", "batch", "warmup"),
     *("projects", "volumes", "quota_gb", "seed"),
 )
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's own: knobs come from `np.linspace` too, and go into JSON."""
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
 
 
 def _choice(what: str, got: Any, known: tuple[str, ...]) -> None:
