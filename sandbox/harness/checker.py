@@ -129,7 +129,7 @@ def account(history: History, verb: Verb) -> Accounts:
             "delivered": np.sum(times > 0),
             "lost": np.sum(told & (times == 0)),
             "duplicated": np.sum(np.maximum(times - 1, 0)),
-            "unexpected": np.sum(times[state == UNATTEMPTED]) + _strangers(history, group),
+            "unexpected": np.sum(times[state == UNATTEMPTED]) + _strangers(history, group, mine),
             "recovered": np.sum(~told & (times > 0)),
             "contradicted": np.sum((state == FAIL) & (times > 0)),
             "reordered": _reordered(history, group),
@@ -200,7 +200,10 @@ def _doubts(history: History) -> list[str]:
 
 
 def pacer_lateness(history: History) -> tuple[float, float]:
-    """p99 (ns) of how late operations were begun although the pacer had nothing else to do, and what is allowed.
+    """p99 (ns) of how late operations were begun by the pacer's own fault, and what is allowed.
+
+    It is at fault for an operation before which it had nothing else to do, and for those that fell due
+    while it was late with that one. What is late because the channel kept the sender is the channel's.
 
     Allowed is a quarter of the p99 of the response time, at least 1 ms: below that the lateness, which is in
     every latency since those count from the intended start, cannot carry a conclusion.
@@ -209,14 +212,25 @@ def pacer_lateness(history: History) -> tuple[float, float]:
 
     if history.workload.loop != "open":
         return 0.0, 1.0
-    intents = history.of(Event.INTENT)
-    idle = intents[intents["value"] == 1]
-    if not len(idle):
+    late = _own_lateness(history)
+    if not len(late):
         return 0.0, 1.0
-    late = idle["time"] - history.plan.rows["due"][idle["operation"] - 1]
     responses = [samples(history, verb, Measure.RESPONSE).ns for verb in history.workload.weights]
     slowest = [float(np.percentile(r, 99)) for r in responses if len(r)]
     return float(np.percentile(late, 99)), max(1e6, 0.25 * max(slowest, default=0.0))
+
+
+def _own_lateness(history: History) -> Array:
+    """Per begun operation: ns after its intended start until which its pacer, having been idle, was still late."""
+    import numpy as np
+
+    intents = _known(history, history.of(Event.INTENT))
+    late = [np.zeros(0)]
+    for process in np.unique(intents["process"]):
+        mine = intents[intents["process"] == process]
+        woken = np.maximum.accumulate(np.where(mine["value"] == 1, mine["time"], np.iinfo(np.int64).min // 2))
+        late.append(np.maximum(woken - history.plan.rows["due"][mine["operation"] - 1], 0))
+    return np.concatenate(late)
 
 
 def _rows(history: History, kind: Event) -> Array:
@@ -237,10 +251,10 @@ def _in_group(history: History, events: Array, group: str) -> Array:
     return chosen
 
 
-def _strangers(history: History, group: str) -> int:
-    """Effects of operations that are in no plan."""
+def _strangers(history: History, group: str, mine: Array) -> int:
+    """Effects in a group of operations that are in no plan, or were not meant for it."""
     effects = _in_group(history, history.of(Event.EFFECT), group)
-    return len(effects) - len(_known(history, effects))
+    return len(effects) - int(deliveries(history, group)[mine].sum())
 
 
 def _reordered(history: History, group: str) -> int:
@@ -248,9 +262,11 @@ def _reordered(history: History, group: str) -> int:
     import numpy as np
 
     work = _known(history, _in_group(history, history.of(Event.WORK), group))
+    _, first = np.unique(work["operation"], return_index=True)
+    work = work[np.sort(first)]
     work = work[work["attempt"] <= 1]
     sender = history.plan.rows["sender"][work["operation"] - 1]
-    intents = history.of(Event.INTENT)
+    intents = _known(history, history.of(Event.INTENT))
     begun = np.zeros(len(history.plan.rows), dtype=np.int64)
     begun[intents["operation"] - 1] = intents["time"]
     count = 0
