@@ -101,15 +101,19 @@ class _Sending:
 
     def pace(self, start: int) -> None:
         """Open loop: begin each operation at its intended start, take in outcomes meanwhile."""
-        now, outcomes, note = time.monotonic_ns, self._sender.outcomes, self._note
+        now, sleep, outcomes, note = time.monotonic_ns, time.sleep, self._sender.outcomes, self._note
+        idle = 1  # nothing comes before the first one: if it is late, the pacer is
         for operation, due in zip(self._operations, self._due, strict=True):
             due += start
-            idle = 0
             while (left := due - now()) > 0:
                 idle = 1
-                if found := outcomes((left - SPIN) / 1e9 if left > SPIN else 0):
-                    note(found)
+                patience = (left - SPIN) / 1e9 if left > SPIN else 0
+                if self._open:
+                    note(outcomes(patience))
+                elif patience:  # a channel with nothing open may return at once: do not spin on it
+                    sleep(patience)
             self._begin(operation, idle)
+            idle = 0
             note(outcomes(0))
 
     def keep_in_flight(self, start: int) -> None:
@@ -117,13 +121,19 @@ class _Sending:
         while (left := start - time.monotonic_ns()) > 0:
             time.sleep(left / 1e9)
         for operation in self._operations:
-            while len(self._open) >= self._task.in_flight:
-                found = self._sender.outcomes(self._task.timeout)
-                self._note(found)
-                if not found:
-                    self._open.clear()  # none came for a whole timeout: they stay indeterminate
+            self._await_room()
             self._begin(operation, 1)
             self._note(self._sender.outcomes(0))
+
+    def _await_room(self) -> None:
+        moved = time.monotonic()
+        while len(self._open) >= self._task.in_flight:
+            left = moved + self._task.timeout - time.monotonic()
+            if left <= 0:
+                self._open.clear()  # none came for a whole timeout: they stay indeterminate
+            elif found := self._sender.outcomes(left):
+                self._note(found)
+                moved = time.monotonic()
 
     def collect(self) -> None:
         """Wait for the outcomes that are still open; those that do not come stay indeterminate."""
@@ -132,9 +142,11 @@ class _Sending:
             self._note(self._sender.outcomes(min(left, LOOK)))
 
     def close(self) -> dict[str, Any]:
-        """Close the sender; what the session should know."""
-        self._note(self._sender.outcomes(0))
-        late = self._sender.late
+        """Close the sender; what the session should know.
+
+        What comes only now comes after all patience: its time would be that of the drain, not its own.
+        """
+        late = self._sender.late + len(self._sender.outcomes(0))
         if late:
             with contextlib.suppress(JournalFull):
                 self._journal.add(Event.LATE, 0, late)
@@ -236,7 +248,8 @@ class _Receiving:
         reason = f"{type(error).__name__}: {error}"
         if self._task.schema.messages[delivery.operation.message].answer is not None:
             delivery.reply(RemoteError(reason))
-        delivery.set_aside(reason)
+        if self._task.settle == "after":  # what was settled before the work is no longer ours to move
+            delivery.set_aside(reason)
         self._journal.add(Event.SET_ASIDE, delivery.operation.id, attempt=delivery.attempt)
 
     def _note_refused(self) -> None:
