@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.catalogue import find
 from sandbox.channel import Channel
+from sandbox.harness.cast import Intervention
 from sandbox.harness.compare import compare
 from sandbox.harness.result import Result
-from sandbox.harness.run import Intervention, run_history
+from sandbox.harness.run import run_history
 from sandbox.harness.session import Session
 from sandbox.harness.workload import Workload
 

@@ -8,69 +8,31 @@ verify    participants end, journals become a history
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.channel import ASK_GROUP, OWNER_GROUP, Backlog, Channel
 from sandbox.errors import BadArgument, RunFailed
 from sandbox.exchange.schema import EXCHANGE, Verb
 from sandbox.guarantees import Support
+from sandbox.harness.cast import Cast, Intervention, Watch
 from sandbox.harness.checker import all_delivered
-from sandbox.harness.history import EVENT_DTYPE, History, Process, Role
-from sandbox.harness.journal import read
-from sandbox.harness.participant import Participant
+from sandbox.harness.history import History, Process, Role, gather
 from sandbox.harness.plan import Plan, make_plan
 from sandbox.harness.roles import ReceiveTask, SendTask, receive, send
 from sandbox.harness.session import Session, default_session, end_default_session
 from sandbox.harness.workload import Workload
-from sandbox.site import Site
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 #: most events that one delivery leaves in a receiver's journal, and how often a delivery may come again on average
 _RECORDS = 4 * 4
 #: seconds without any progress after which a drain is given up
 PATIENCE = 3.0
-
-
-@dataclass
-class Cast:
-    """The participants of a run by name, for interventions: ``cast["sender-0"].kill()``."""
-
-    session: Session
-    site: Site
-    members: dict[str, Participant] = field(default_factory=dict)
-    processes: dict[str, Process] = field(default_factory=dict)
-    journals: dict[str, Path] = field(default_factory=dict)
-    #: names that an intervention has ended on purpose
-    expected_deaths: set[str] = field(default_factory=set)
-
-    def __getitem__(self, name: str) -> Participant:
-        try:
-            return self.members[name]
-        except KeyError:
-            raise BadArgument("participant", expected="one of " + ", ".join(self.members), got=name) from None
-
-    def kill(self, name: str) -> None:
-        """SIGKILL a participant on purpose: its death is a finding, not a doubt."""
-        self.expected_deaths.add(name)
-        self[name].kill()
-
-    def of(self, role: Role) -> list[str]:
-        """Names of the participants with a role."""
-        return [name for name, process in self.processes.items() if process.role is role]
-
-
-#: seconds after the start of the load, and what to do then
-Intervention = tuple[float, Callable[[Cast], None]]
 
 
 def run_history(
@@ -125,13 +87,23 @@ class _Run:
                 self._drain()
             with self._phase("verify"):
                 self._stop()
-        finally:
-            for member in self._cast.members.values():
-                member.close()
+        except BaseException:
+            self._leave()
+            with contextlib.suppress(Exception):  # what has gone wrong before is the news
+                self._channel.uninstall(self._cast.site)
+            raise
+        self._leave()
         self._facts["clock_gap"] = (time.time() - wall) - (time.monotonic() - clock)
         self._note_backlog()
+        history = self._history()
         self._channel.uninstall(self._cast.site)
-        return self._history()
+        for path in self._cast.journals.values():
+            path.unlink(missing_ok=True)  # megabytes each; what they held is in the history
+        return history
+
+    def _leave(self) -> None:
+        for member in self._cast.members.values():
+            member.close()
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -216,6 +188,7 @@ class _Run:
         for name in waiting:
             self._cast[name].send(self._start)
         todo = sorted(interventions, key=lambda entry: entry[0])
+        watch, looked = Watch(self._cast.journals), 0.0
         while waiting or todo:
             elapsed = (time.monotonic_ns() - self._start) / 1e9
             while todo and todo[0][0] <= elapsed:
@@ -223,7 +196,25 @@ class _Run:
             for name in sorted(waiting):
                 if self._finished_sending(name):
                     waiting.discard(name)
+            self._check_guard()
+            if elapsed > looked + 1:
+                looked = elapsed
+                if not todo and watch.stood_still_for() > self._longest_silence():
+                    self._notes += [f"{name} neither sent nor ended any more" for name in sorted(waiting)]
+                    return
             time.sleep(0.005)
+
+    def _longest_silence(self) -> float:
+        """Seconds that may pass without any event although nothing is wrong: far beyond what was planned."""
+        import numpy as np
+
+        rows = self._plan.rows
+        gap = np.max(np.diff(rows["due"], prepend=0), initial=0)
+        return 10 + PATIENCE + self._workload.timeout + float(gap + np.max(rows["service"])) / 1e9
+
+    def _check_guard(self) -> None:
+        if not self._session.alive:
+            raise RunFailed("the guard has died during the run; everything it had started was killed")
 
     def _finished_sending(self, name: str) -> bool:
         try:
@@ -240,18 +231,19 @@ class _Run:
         return message
 
     def _drain(self) -> None:
-        progress, moved = -1, time.monotonic()
+        watch, seen = Watch(self._cast.journals), -1
+        service = float(self._plan.rows["service"].max()) / 1e9  # so long one may work and leave no record
         while True:
-            if all_delivered(self._history()):
-                return
+            self._check_guard()
+            if (events := watch.events()) != seen:
+                seen = events
+                if all_delivered(self._history()):
+                    return
             backlog = self._channel.backlog(self._cast.site)
             if backlog is not None and backlog.ready == 0 and backlog.claimed == 0:
                 return
-            events = self._events_recorded()
-            if events != progress:
-                progress, moved = events, time.monotonic()
-            horizon = PATIENCE + (backlog.lease if backlog is not None else 0.0)
-            if time.monotonic() - moved > horizon:
+            horizon = PATIENCE + service + (backlog.lease if backlog is not None else 0.0)
+            if watch.stood_still_for() > horizon:
                 self._unresolved(backlog)
                 return
             time.sleep(0.02)
@@ -261,9 +253,6 @@ class _Run:
             left = f"{backlog.ready} ready and {backlog.claimed} claimed operations"
             self._notes.append(f"the drain is unresolved: {left} lie in the channel and nobody works on them")
 
-    def _events_recorded(self) -> int:
-        return sum(len(read(path)) for path in self._cast.journals.values() if path.exists())
-
     # --- verify ---------------------------------------------------------------------------------
 
     def _stop(self) -> None:
@@ -272,20 +261,32 @@ class _Run:
         refused: list[str] = []
         for name, process in list(self._cast.processes.items()):
             try:
-                report = self._cast[name].finish(timeout=10)
-                refused += report.get("refused", [])
+                refused += self._report(name).get("refused", [])
             except EOFError:
                 self._died(name, process)
             except (TimeoutError, RunFailed) as error:
                 self._notes.append(f"{name} did not end well: {error}")
         self._facts["refused"] = refused
 
+    def _report(self, name: str) -> dict[str, Any]:
+        while True:
+            message = self._heard(name, self._cast[name].receive(timeout=10))
+            if isinstance(message, tuple) and message[0] == "done":
+                report: dict[str, Any] = message[1]
+                return report
+
     def _died(self, name: str, process: Process) -> None:
-        status = self._session.exit_status(self._cast[name].pid)
+        status = self._exit_status(self._cast[name].pid)
         died = status if status is not None else 0
         self._cast.processes[name] = Process(name, process.role, process.group, died)
         if name not in self._cast.expected_deaths:
             self._notes.append(f"{name} died during the run (status {died}) and nobody had asked for it")
+
+    def _exit_status(self, pid: int) -> int | None:
+        deadline = time.monotonic() + 2
+        while (status := self._session.exit_status(pid)) is None and time.monotonic() < deadline:
+            time.sleep(0.002)  # the end of its link is seen before the guard has reported it
+        return status
 
     def _note_backlog(self) -> None:
         backlog = self._channel.backlog(self._cast.site)
@@ -299,27 +300,11 @@ class _Run:
             guarantees=self._channel.guarantees,
             plan=self._plan,
             processes=tuple(self._cast.processes.values()),
-            events=self._events(),
+            events=gather([self._cast.journals[name] for name in self._cast.processes], self._start),
             label=", ".join(self._session.server(medium).label for medium in self._channel.needs),
             notes=tuple(self._notes),
             facts=self._facts,
         )
-
-    def _events(self) -> Array:
-        import numpy as np
-
-        parts = []
-        for index, name in enumerate(self._cast.processes):
-            path = self._cast.journals[name]
-            records = read(path) if path.exists() else np.zeros(0, dtype=EVENT_DTYPE[:-1])
-            part = np.zeros(len(records), dtype=EVENT_DTYPE)
-            for column in records.dtype.names or ():
-                part[column] = records[column]
-            part["process"] = index
-            part["time"] -= self._start
-            parts.append(part)
-        events = np.concatenate(parts)
-        return events[np.argsort(events["time"], kind="stable")]
 
 
 def _knobs(channel: Channel) -> dict[str, Any]:
