@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
@@ -136,7 +137,7 @@ class Line:
         self._number = self._socket.fileno()
         self._reader = hiredis.Reader(notEnoughData=_MISSING)
         self.open: deque[Any] = deque()
-        self.unsent = b""
+        self.unsent = bytearray()
 
     def fileno(self) -> int:
         """For `select`."""
@@ -158,7 +159,24 @@ class Line:
             return
         except OSError as error:
             raise ConnectionLost(_lost(error)) from None
-        self.unsent = self.unsent[sent:]
+        del self.unsent[:sent]
+
+    def send(self, tag: Any, packed: bytes) -> None:
+        """Send one command now, packed already; never waits.
+
+        Raises `ConnectionLost` when surely no byte of it has gone; it is not open then.
+        """
+        if self.unsent:
+            self.unsent += packed
+        else:
+            try:
+                sent = self._socket.send(packed)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                raise ConnectionLost(_lost(error)) from None
+            self.unsent += packed[sent:]
+        self.open.append(tag)
 
     def receive(self) -> list[tuple[Any, Any]]:
         """Tag and response of each command whose response has come; an error response is a `Refused`.
@@ -213,15 +231,19 @@ def wait(lines: Sequence[Line], timeout: float) -> list[Line]:
 
     By `select`, whose timeout is exact to a microsecond: `poll` would round a pacer's wait up to a millisecond.
     """
-    writers = [line for line in lines if line.unsent]
-    readable, writable, _ = select.select(lines, writers, (), timeout if timeout > 0 else 0)
-    for line in writable:
-        try:
-            line.flush()
-        except ConnectionLost:  # then reading finds out as well, and first finds what had come before
-            if line not in readable:
-                readable.append(line)
-    return readable
+    end = time.monotonic() + timeout
+    while True:
+        writers = [line for line in lines if line.unsent]
+        readable, writable, _ = select.select(lines, writers, (), timeout if timeout > 0 else 0)
+        for line in writable:
+            try:
+                line.flush()
+            except ConnectionLost:  # then reading finds out as well, and first finds what had come before
+                if line not in readable:
+                    readable.append(line)
+        if readable or not writable:
+            return readable
+        timeout = end - time.monotonic()
 
 
 def open_line(address: Address, timeout: float) -> Line:
