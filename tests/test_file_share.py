@@ -10,6 +10,7 @@ import multiprocessing.synchronize
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -543,6 +544,32 @@ def test_what_lay_there_before_the_receiver_came_is_taken_in_order(ends: Ends) -
     for number in range(50):
         sender.begin(tell(number))
     assert ids(ends.receiver().take(0, 100)) == list(range(50))
+
+
+@pytest.mark.parametrize("publish", [os.rename, os.link])
+def test_a_file_that_is_renamed_or_linked_into_the_folder_is_announced_at_once(
+    tmp_path: Path, publish: Callable[[Path, Path], None]
+) -> None:
+    (tmp_path / "watched").mkdir()
+    (tmp_path / "file").touch()
+    watching = wakeup.watch(str(tmp_path / "watched"), wake=True, interval=0.001)
+    publish(tmp_path / "file", tmp_path / "watched" / "name")
+    assert watching.wait(10) in (["name"], None)  # None: the system says that there is something, not what
+    assert watching.wait(0) == []
+    watching.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only inotify announces names, and can lose them")
+def test_announcements_that_the_system_lost_ask_for_a_listing(tmp_path: Path) -> None:
+    watching = wakeup.watch(str(tmp_path), wake=True, interval=0.001)
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    paths = [tmp_path / "a", tmp_path / "b"]
+    paths[0].touch()
+    for number in range(limit + 10):
+        os.rename(paths[number % 2], paths[1 - number % 2])  # noqa: PTH104 - 16,000 of them
+    announced = iter(lambda: watching.wait(0), [])
+    assert None in list(announced)
+    watching.close()
 
 
 class Scripted(wakeup.Wakeup):

@@ -104,8 +104,8 @@ class Spool(Channel):
 
     def backlog(self, site: Site) -> Backlog:
         """Counts files. Looks twice before it says empty: a file may move behind our back while we count."""
-        seen = count(installed(site))
-        return seen if seen.ready or seen.claimed else count(installed(site))
+        seen = count(root := installed(site))
+        return seen if seen.ready or seen.claimed else count(root)
 
 
 class Sender(channel.Sender):
@@ -195,7 +195,8 @@ class Receiver(channel.Receiver):
         while True:
             now = time.monotonic()
             if now >= self._check_at:
-                self._give_back_lapsed(now)
+                due = self._box.give_back_lapsed() / 1e9 or now + self._lease
+                self._check_at = max(min(due, now + self._lease / 4), now + self._poll)
             self._inbox.fill(min(deadline, self._check_at) - now)
             while self._inbox.names and len(taken) < limit:
                 delivery = self._claim(self._inbox.names.popleft())
@@ -254,10 +255,6 @@ class Receiver(channel.Receiver):
         except OSError as error:  # it has to stay where it is: complain once
             self._immovable.add(path)
             self.refused.append(f"{reason}; it cannot be moved away: {error.strerror}")
-
-    def _give_back_lapsed(self, now: float) -> None:
-        due = self._box.give_back_lapsed() / 1e9 or now + self._lease
-        self._check_at = max(min(due, now + self._lease / 4), now + self._poll)
 
     def _bury(self, path: str, reason: str) -> bool:
         return self._box.bury(path, self._publisher.stamp(), reason)
