@@ -1,0 +1,279 @@
+"""The business as the oracle: bills, volumes and quotas, states, on histories whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+from build import MS, Book
+
+from sandbox.exchange.oracles import bill, states, volumes
+from sandbox.harness.journal import MISMATCHED, REFUSALS, Event
+
+OVER, NO_SUCH, REMOTE = REFUSALS["OverQuota"], REFUSALS["NoSuchVolume"], REFUSALS["RemoteError"]
+
+
+def amounts(book: Book, group: str = "metering") -> dict[str, int]:
+    """What of the bill is not 0."""
+    found = asdict(bill(book.history(), group))
+    return {name: value for name, value in found.items() if value and name != "group"}
+
+
+# --- the bill (operation i bills 1000 + i bytes to project i % 3) ---------------------------------
+
+
+def test_a_bill_as_it_was_meant() -> None:
+    book = Book("TT").well()
+
+    assert amounts(book) == {"meant": 2003, "billed": 2003}
+    assert bill(book.history(), "metering").right
+
+
+def test_a_lost_download_is_unbilled() -> None:
+    book = Book("TT").well(1).sent(2).accepted(2)
+
+    assert amounts(book) == {"meant": 2003, "billed": 1001, "unbilled": 1002, "wrong_projects": 1}
+    assert not bill(book.history(), "metering").right
+
+
+def test_a_download_that_nobody_acknowledged_and_nobody_billed_is_not_meant() -> None:
+    assert amounts(Book("TT").well(1).sent(2)) == {"meant": 1001, "billed": 1001}
+
+
+def test_a_download_that_was_billed_though_never_acknowledged_is_meant() -> None:
+    book = Book("T").sent(1).worked(1)
+
+    assert amounts(book) == {"meant": 1001, "billed": 1001}
+    assert bill(book.history(), "metering").right
+
+
+def test_a_duplicate_is_a_double_bill() -> None:
+    book = Book("T").well().worked(1, at=5).worked(1, at=6)
+
+    assert amounts(book) == {"meant": 1001, "billed": 3003, "doubled": 2002, "wrong_projects": 1}
+
+
+def test_a_duplicate_and_a_loss_of_the_same_amount_do_not_make_a_right_bill() -> None:
+    # Given two downloads of the same size for the same project, one billed twice and one never
+    book = Book("TT")
+    book.rows["value"], book.rows["project"] = 500, 1
+    book.well(1).worked(1, at=5).sent(2).accepted(2)
+
+    found = bill(book.history(), "metering")
+
+    assert (found.meant, found.billed, found.unbilled, found.doubled) == (1000, 1000, 500, 500)
+    assert found.wrong_projects == 0
+    assert not found.right
+
+
+def test_bytes_taken_for_mebibytes_are_a_bill_wrong_by_that_factor() -> None:
+    book = Book("T").sent(1).accepted(1).worked(1, value=1001 * 1_048_576)
+
+    assert amounts(book) == {
+        "meant": 1001,
+        "billed": 1001 * 1_048_576,
+        "wrong": 1001 * 1_048_575,
+        "wrong_projects": 1,
+    }
+
+
+def test_the_right_amount_for_the_wrong_project_makes_two_bills_wrong() -> None:
+    book = Book("T").sent(1).accepted(1).worked(1, detail=2)
+
+    assert amounts(book) == {"meant": 1001, "billed": 1001, "wrong_projects": 2}
+    assert not bill(book.history(), "metering").right
+
+
+def test_a_bill_for_a_download_that_is_in_no_plan_is_on_the_bill_and_wrong() -> None:
+    book = Book("T").well().worked(99, value=7)
+
+    assert amounts(book) == {"meant": 1001, "billed": 1008, "wrong_projects": 1}
+
+
+def test_every_group_has_its_own_bill() -> None:
+    book = Book("T", groups=("metering", "audit")).sent(1).accepted(1).worked(1, by="audit-0")
+
+    assert amounts(book, "audit") == {"meant": 1001, "billed": 1001}
+    assert amounts(book, "metering") == {"meant": 1001, "unbilled": 1001, "wrong_projects": 1}
+
+
+def test_volumes_are_not_on_the_bill() -> None:
+    assert amounts(Book("TA").well()) == {"meant": 1001, "billed": 1001}
+
+
+# --- volumes and quotas ------------------------------------------------------------------------
+
+
+def asks(count: int, gb: int, quota: int = 100) -> Book:
+    """Asks of one project, all for the same size."""
+    book = Book("A" * count, quota_gb=quota)
+    book.rows["value"], book.rows["project"] = gb, 1
+    return book
+
+
+def books(book: Book) -> dict[str, int]:
+    """What of the volume service's books is not 0."""
+    return {name: value for name, value in asdict(volumes(book.history())).items() if value}
+
+
+def test_volumes_within_the_quota() -> None:
+    book = asks(2, 50).well()
+
+    assert books(book) == {"created": 2}
+    assert volumes(book.history()).right
+
+
+def test_a_rightful_refusal_is_counted_and_right() -> None:
+    book = asks(2, 60).well(1).sent(2).worked(2, value=0, status=OVER).answered(2, status=OVER)
+
+    assert books(book) == {"created": 1, "refused": 1}
+    assert volumes(book.history()).right
+
+
+def test_more_granted_than_the_quota_allows() -> None:
+    book = asks(2, 60).well()
+
+    assert books(book) == {"created": 2, "over_quota": 1}
+    assert not volumes(book.history()).right
+
+
+def test_a_refusal_of_what_would_have_fitted() -> None:
+    book = asks(2, 50).well(1).sent(2).worked(2, value=0, status=OVER).answered(2, status=OVER)
+
+    assert books(book) == {"created": 1, "refused": 1, "wrongly_refused": 1}
+    assert not volumes(book.history()).right
+
+
+def test_one_request_that_created_two_volumes() -> None:
+    book = asks(2, 10).well().worked(1, at=9, attempt=2)
+
+    assert books(book) == {"created": 3, "created_twice": 1}
+    assert not volumes(book.history()).right
+
+
+@pytest.mark.parametrize("effect", [{"value": 10 * 1024}, {"detail": 2}], ids=["another size", "another project"])
+def test_a_volume_that_was_not_what_was_asked_for(effect: dict[str, int]) -> None:
+    book = asks(1, 10, quota=10**6).sent(1).accepted(1).worked(1, **effect).answered(1)
+
+    assert books(book) == {"created": 1, "wrong": 1}
+    assert not volumes(book.history()).right
+
+
+def test_an_answer_to_another_question() -> None:
+    book = asks(2, 10).well(1).sent(2).worked(2).answered(2, status=MISMATCHED)
+
+    assert books(book) == {"created": 2, "mismatched": 1}
+    assert not volumes(book.history()).right
+
+
+def test_an_answer_that_nobody_has_given() -> None:
+    book = asks(1, 10).sent(1).answered(1)
+
+    assert books(book) == {"unfounded": 1}
+    assert not volumes(book.history()).right
+
+
+def test_answers_to_operations_that_were_never_planned_do_no_harm() -> None:
+    book = asks(1, 10).well()
+    book.event(0, Event.ANSWERED, 10**12, 5.0)
+
+    assert books(book) == {"created": 1}
+
+
+# --- states (writes of volume 1, versions 1, 2, ...; read in between) -----------------------------
+
+
+def test_reads_of_the_latest_state_are_not_stale() -> None:
+    book = Book("WRWR").well(1, 3).sent(2).answered(2, value=1, detail=1).sent(4).answered(4, value=2, detail=2)
+
+    found = states(book.history())
+
+    assert (found.reads, found.stale, found.versions, found.staleness) == (2, 0, 0, ())
+    assert found.right
+
+
+def test_how_stale_a_read_was_in_versions_and_in_time() -> None:
+    # Given versions 1, 2, 3 accepted at 0.1, 1.1 and 2.1 ms, and a read at 7 ms that still sees version 1
+    book = Book("WWWR").well(1, 2, 3)
+    book.sent(4, at=7).answered(4, at=8, value=1, detail=1)
+
+    found = states(book.history())
+
+    # Then it is two versions behind, and version 2 had been accepted for 5.9 ms when it began
+    assert (found.stale, found.versions) == (1, 2)
+    assert found.staleness == (round(5.9 * MS),)
+    assert found.right  # staleness is a property, not an error
+
+
+def test_a_write_that_was_accepted_only_after_the_read_began_makes_nothing_stale() -> None:
+    book = Book("WWR").well(1).sent(2, at=1).accepted(2, at=5).sent(3, at=4).answered(3, at=6, value=1, detail=1)
+
+    assert states(book.history()).stale == 0
+
+
+def test_a_volume_that_has_no_state_yet_reads_as_version_nought() -> None:
+    early = Book("RW").sent(1).answered(1, status=NO_SUCH).well(2)
+    late = Book("WR").well(1).sent(2).answered(2, status=NO_SUCH)
+
+    assert (states(early.history()).reads, states(early.history()).stale) == (1, 0)
+    assert (states(late.history()).reads, states(late.history()).stale) == (1, 1)
+    assert states(early.history()).right
+
+
+def test_an_error_instead_of_a_state_is_not_a_read() -> None:
+    book = Book("WRR").well(1).sent(2).answered(2, value=1, detail=1).sent(3).answered(3, status=REMOTE)
+
+    found = states(book.history())
+
+    assert (found.reads, found.backwards, found.stale) == (1, 0, 0)
+
+
+def test_a_reader_that_goes_back_to_an_older_state() -> None:
+    book = Book("WWRR").well(1, 2).sent(3).answered(3, value=2, detail=2).sent(4).answered(4, value=1, detail=1)
+
+    found = states(book.history())
+
+    assert found.backwards == 1
+    assert not found.right
+
+
+def test_two_readers_may_see_different_versions() -> None:
+    book = (
+        Book("WWRR", readers=2).well(1, 2).sent(3).answered(3, value=2, detail=2).sent(4).answered(4, value=1, detail=1)
+    )
+
+    assert states(book.history()).backwards == 0
+
+
+def test_reads_that_overlap_have_no_order() -> None:
+    book = Book("WWRR").well(1, 2).sent(3, at=2).sent(4, at=3)
+    book.answered(4, at=5, value=2, detail=2).answered(3, at=6, value=1, detail=1)
+
+    assert states(book.history()).backwards == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "state"), [(9, 1), (2, 2), (1, 5)], ids=["never written", "not begun yet", "of another version"]
+)
+def test_a_state_that_cannot_be(version: int, state: int) -> None:
+    book = Book("WRW").well(1).sent(2, at=1).answered(2, at=1.5, value=version, detail=state).well(3)
+
+    found = states(book.history())
+
+    assert found.impossible == 1
+    assert not found.right
+
+
+def test_a_version_that_is_being_written_may_be_read() -> None:
+    book = Book("WR").sent(1, at=0).sent(2, at=1).answered(2, at=2, value=1, detail=1).accepted(1, at=3)
+
+    assert states(book.history()).impossible == 0
+
+
+def test_the_state_of_another_volume() -> None:
+    book = Book("WR").well(1).sent(2).answered(2, value=1, detail=1, status=MISMATCHED)
+
+    found = states(book.history())
+
+    assert found.mismatched == 1
+    assert not found.right
