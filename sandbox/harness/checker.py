@@ -264,9 +264,9 @@ def _reordered(history: History, group: str) -> int:
     work = _known(history, _in_group(history, history.of(Event.WORK), group))
     _, first = np.unique(work["operation"], return_index=True)
     work = work[np.sort(first)]
-    work = work[work["attempt"] <= 1]
-    sender = history.plan.rows["sender"][work["operation"] - 1]
     intents = _known(history, history.of(Event.INTENT))
+    work = work[(work["attempt"] <= 1) & np.isin(work["operation"], intents["operation"])]
+    sender = history.plan.rows["sender"][work["operation"] - 1]
     begun = np.zeros(len(history.plan.rows), dtype=np.int64)
     begun[intents["operation"] - 1] = intents["time"]
     count = 0
