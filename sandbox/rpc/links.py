@@ -196,13 +196,8 @@ class Links:
 
     def _expected(self) -> Link | None:
         """The one connection from which something is expected, if it is one and nothing waits to be sent."""
-        expected = None
-        for link in self._links.values():
-            if link.calls or link.out:
-                if expected is not None or link.out:
-                    return None
-                expected = link
-        return expected
+        busy = [link for link in self._links.values() if link.calls or link.out]
+        return busy[0] if len(busy) == 1 and not busy[0].out else None
 
     def expire(self, now: float, reason: str) -> float:
         """Conclude the calls whose time is over; when the next one's will be."""

@@ -94,11 +94,6 @@ class Socket(Channel):
         """Nothing is stored, and what the kernel's buffers hold cannot be seen from outside: it cannot tell."""
         return
 
-    @property
-    def longest_frame(self) -> int:
-        """Bytes of the longest frame that either end takes."""
-        return self.max_bytes + HEADER
-
 
 class Sender(channel.Sender):
     """Calls. See `channel.Sender`."""
@@ -109,7 +104,7 @@ class Sender(channel.Sender):
         self._expiry = math.inf  # no call expires before
         self._links = Links(schema, knobs.max_queued)
         groups = {
-            name: Group(folder_of(site, name), knobs.transport, knobs.longest_frame, self._links.opened)
+            name: Group(folder_of(site, name), knobs.transport, knobs.max_bytes + HEADER, self._links.opened)
             for name in (*site.groups, ASK_GROUP, OWNER_GROUP)
         }
         goes_to = {Verb.TELL: site.groups, Verb.ASK: (ASK_GROUP,), Verb.SHARE: (OWNER_GROUP,)}
@@ -171,10 +166,7 @@ class Sender(channel.Sender):
         links = self._links
         while True:
             links.attend((deadline if deadline < self._expiry else self._expiry) - now)
-            if links.concluded:
-                return
-            now = time.monotonic()
-            if now >= self._expiry:
+            if not links.concluded and (now := time.monotonic()) >= self._expiry:
                 self._expire(now)
             if links.concluded or now >= deadline:
                 return
@@ -205,7 +197,7 @@ class Receiver(channel.Receiver):
         self.schema, self.max_bytes = schema, knobs.max_bytes
         self.acknowledged = {message.name for message in schema.messages.values() if message.answer is None}
         announced = announce(folder_of(site, group), name, knobs.transport)
-        self.peers = Peers(announced, knobs.longest_frame, self.refused)
+        self.peers = Peers(announced, knobs.max_bytes + HEADER, self.refused)
         self._requests = self.peers.heard
 
     def take(self, timeout: float, limit: int = 1) -> list[channel.Delivery]:
