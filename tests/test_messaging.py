@@ -225,6 +225,14 @@ def test_an_ask_is_reported_accepted_once_and_answered_once(run: Run) -> None:
     assert sorted(statuses) in ([Status.ANSWERED], [Status.ACCEPTED, Status.ANSWERED])
 
 
+def test_nothing_is_sent_in_reply_to_a_tell(run: Run) -> None:
+    run.tell(1)
+    receiver = run.channel.receiver(run.site, EXCHANGE, "metering", "r")
+    take(receiver)[0].reply(VolumeCreated(1, "h"))
+    receiver.close()
+    assert run.line.call("XLEN", run.keys.answers_to("teller1")) == 0
+
+
 @pytest.mark.parametrize(
     ("operation", "error"),
     [

@@ -99,7 +99,9 @@ class Receiver(channel.Receiver):
         self._settled.append(entry)
 
     def reply(self, sender: str, operation: Operation, result: Struct | Refusal) -> None:
-        """Send an answer now."""
+        """Send an answer now; nobody waits for one to a tell."""
+        if self._place.verb is not Verb.ASK:
+            return
         stream, version = self._place.keys.answers_to(sender), self._schema.version
         payload = self._schema.encode_answer(result)
         self._post(add_event(stream, operation.message, operation.id, self._place.name, version, payload))
