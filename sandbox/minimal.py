@@ -206,6 +206,9 @@ class _Delivery(channel.Delivery):
         self._receiver._channel.put(self._receiver._place, f"answers.{self._sender}", _encode(answer))
 
     def release(self, delay: float = 0.0) -> None:
+        promised = self._receiver._channel.delivery
+        if promised is not Delivery.AT_LEAST_ONCE:
+            raise BadArgument("release", expected="a channel that delivers at least once", got=str(promised))
         if delay:
             raise BadArgument("delay", expected="0 (this channel cannot delay)", got=delay)
         self._receiver._channel.put(self._receiver._place, self._receiver._box, self._data)
