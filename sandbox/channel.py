@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 from msgspec import Struct
 
-from sandbox.exchange.schema import Operation, Schema
+from sandbox.exchange.schema import Operation, Schema, Whole
 
 if TYPE_CHECKING:
     from sandbox.errors import Refusal
@@ -66,6 +66,8 @@ class Sender(ABC):
     @abstractmethod
     def outcomes(self, timeout: float) -> list[Outcome]:
         """What became known since the last call; waits up to `timeout` s (0: only looks) for the first.
+
+        May return at once when nothing is open.
 
         Each operation gets exactly one final outcome, unless it is still open when the sender
         closes. An answer that comes after UNKNOWN was reported is dropped and counted in `late`.
@@ -203,7 +205,7 @@ class Envelope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     version   the sender's schema version
     """
 
-    id: int
+    id: Whole
     message: str
     body: msgspec.Raw
     sender: str = ""

@@ -27,7 +27,7 @@ from msgspec import Struct
 from sandbox import channel
 from sandbox.channel import ASK_GROUP, OWNER_GROUP, Backlog, Channel, Envelope, Outcome, Status
 from sandbox.errors import BadArgument, Definite, Refusal, TooLarge
-from sandbox.exchange.schema import Operation, Schema, Verb
+from sandbox.exchange.schema import UNREADABLE, Operation, Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Delivery, Guarantees, Order, Share, Support, Tell
 from sandbox.site import Site
 
@@ -173,7 +173,7 @@ class _Receiver(channel.Receiver):
         try:
             envelope = _decode(data)
             body = self._schema.decode(envelope.message, envelope.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, Definite) as error:
+        except (*UNREADABLE, Definite) as error:
             self._bury(token, data, str(error))
         else:
             operation = Operation(envelope.id, envelope.message, body)

@@ -158,7 +158,7 @@ class Schema:
         except KeyError:
             self.message(name)
             raise
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise Malformed(f"not a {name} of schema {self.version}: {error}") from None
 
     def convert(self, name: str, fields: dict[str, Any]) -> Struct:
@@ -185,12 +185,16 @@ class Schema:
             raise Malformed(f"{name} has no answer in schema {self.version}")
         try:
             return decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             try:
                 refused = _REFUSED.decode(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except UNREADABLE:
                 raise Malformed(f"not an answer to {name} of schema {self.version}: {error}") from None
             return refusal(refused.refused, refused.reason)
+
+
+#: what decoding hostile bytes may raise; deeply nested JSON is a RecursionError
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Refused(Struct, frozen=True, forbid_unknown_fields=True):

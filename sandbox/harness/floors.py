@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
 from dataclasses import dataclass
 
 from sandbox.catalogue import floors
@@ -64,15 +66,21 @@ def measure_floor(
     return FloorTimes(floor.promise, floor.bare_act, tuple(driven.asks[asks // 10 :]), tuple(spans), tuple(acts))
 
 
-def drive_floor(floor: Floor, session: Session, load: Load) -> tuple[Driven, list[int]]:
-    """Run a floor's two loops; what the driver saw, and when each tell was taken."""
-    site = session.site(floor)
+def drive_floor(
+    floor: Floor, session: Session, load: Load, pinned: bool = False, site: Site | None = None
+) -> tuple[Driven, list[int]]:
+    """Run a floor's two loops; what the driver saw, and when each tell was taken (ns).
+
+    pinned  each process on a core of its own, where the system can: core placement alone moves a
+            round trip by a factor of four, so a benchmark must not leave it to chance
+    """
+    site = site or session.site(floor)
     server, driver = session.participant("floor-server"), session.participant("floor-driver")
     try:
         floor.install(site)
-        server.begin(_serve, floor, site, load)
+        server.begin(_serve, floor, site, load, 1 if pinned else None)
         server.receive(timeout=30)
-        driver.begin(_drive, floor, site, load)
+        driver.begin(_drive, floor, site, load, 0 if pinned else None)
         return driver.finish(timeout=60), server.finish(timeout=60)
     finally:
         server.close()
@@ -80,14 +88,22 @@ def drive_floor(floor: Floor, session: Session, load: Load) -> tuple[Driven, lis
         floor.uninstall(site)
 
 
-def _serve(link: Link, floor: Floor, site: Site, load: Load) -> list[int]:
+def _serve(link: Link, floor: Floor, site: Site, load: Load, core: int | None) -> list[int]:
+    _stay_on(core)
     return floor.serve(site, load, lambda: link.send("ready"))
 
 
-def _drive(link: Link, floor: Floor, site: Site, load: Load) -> Driven:
+def _drive(link: Link, floor: Floor, site: Site, load: Load, core: int | None) -> Driven:
+    _stay_on(core)
     return floor.drive(site, load)
 
 
 def _bare(link: Link, floor: Floor, site: Site, size: int, count: int) -> list[int]:
     floor.install(site)
     return floor.bare(site, size, count)
+
+
+def _stay_on(core: int | None) -> None:
+    if core is not None and sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[core % len(cores)]})

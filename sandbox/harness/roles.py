@@ -123,7 +123,6 @@ class _Sending:
         for operation in self._operations:
             self._await_room()
             self._begin(operation, 1)
-            self._note(self._sender.outcomes(0))
 
     def _await_room(self) -> None:
         moved = time.monotonic()
