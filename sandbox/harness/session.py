@@ -77,7 +77,11 @@ class Session:
         """A new warm process."""
         ours, theirs = socket.socketpair()
         with theirs:
-            pid = self._request({"do": "fork", "name": name}, [theirs.fileno()])
+            try:
+                pid = self._request({"do": "fork", "name": name}, [theirs.fileno()])
+            except BaseException:
+                ours.close()
+                raise
         return Participant(self, name, pid, Connection(ours.detach()))
 
     def server(self, medium: str) -> Server:
