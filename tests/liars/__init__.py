@@ -1,0 +1,18 @@
+"""Channels that lie: each declares one guarantee and breaks precisely that one.
+
+The conformance suite must reject every one of them, for the guarantee that stands in `lies_about`.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+from liars import ask, contract, share, tell
+from liars.base import Liar
+
+LIARS = [
+    kind
+    for module in (tell, ask, share, contract)
+    for kind in vars(module).values()
+    if inspect.isclass(kind) and issubclass(kind, Liar) and kind.__module__ == module.__name__
+]
