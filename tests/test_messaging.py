@@ -808,9 +808,10 @@ def test_a_peer_that_does_not_speak_the_protocol_is_no_broker(short_folder: Path
 
 @given(st.integers(0, 2**63 - 1), st.binary(max_size=300))
 def test_an_event_packed_the_quick_way_is_the_same_to_the_byte(number: int, payload: bytes) -> None:
-    packer = Packer("run:tells", "image_downloaded", "sender", "1.0")
-    slow = pack(add_event("run:tells", "image_downloaded", number, "sender", "1.0", payload))
-    assert packer.pack(number, payload) == slow
+    for words in (("run:tells", "image_downloaded", "sender", "1.0"), ("id", "id", "0", "0")):
+        stream, event, sender, version = words
+        slow = pack(add_event(stream, event, number, sender, version, payload))
+        assert Packer(*words).pack(number, payload) == slow
 
 
 def test_flushing_is_promised_only_by_a_server_that_flushes() -> None:

@@ -134,14 +134,11 @@ class Line:
         """Connect; `ConnectionLost` after at most about `timeout` s."""
         self._socket = connect(address, timeout)
         self._socket.setblocking(False)
-        self._number = self._socket.fileno()
+        #: for `select`
+        self.fileno = self._socket.fileno
         self._reader = hiredis.Reader(notEnoughData=_MISSING)
         self.open: deque[Any] = deque()
         self.unsent = bytearray()
-
-    def fileno(self) -> int:
-        """For `select`."""
-        return self._number
 
     def put(self, tag: Any, command: tuple[Word, ...]) -> None:
         """Add a command to what `flush` sends."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from sandbox.errors import Malformed
 from sandbox.exchange.schema import Operation, Schema, Verb
 from sandbox.messaging.connection import Word, pack
@@ -47,7 +49,7 @@ class Keys(NamedTuple):
         return self.answers + sender
 
 
-class Event(NamedTuple):
+class Event(Struct, gc=False):
     """An entry whose fields are all there and fit; its payload is still encoded."""
 
     event: str
@@ -65,13 +67,13 @@ def add_event(stream: str, event: str, number: int, sender: str, version: str, p
 class Packer:
     """Packs the events of one message and one sender: what is always the same is packed once.
 
-    Makes the bytes of `add_event`, in a quarter of the time; that is a tenth of what a whole tell costs.
+    Makes the bytes of `add_event` in a quarter of the time, which a sender at full speed notices.
     """
 
     def __init__(self, stream: str, event: str, sender: str, version: str) -> None:
-        packed = pack(add_event(stream, event, 0, sender, version, b""))
-        self._head, rest = packed.split(b"$1\r\n0\r\n")
-        self._middle = rest.removesuffix(b"$0\r\n\r\n")
+        command = add_event(stream, event, 0, sender, version, b"")
+        self._head = b"*%d\r\n" % len(command) + _words(command[:6])  # up to the id, which changes
+        self._middle = _words(command[7:-1])  # on to the payload, which changes too
 
     def pack(self, number: int, payload: bytes) -> bytes:
         """The command that appends one event, as bytes."""
@@ -82,17 +84,18 @@ class Packer:
 
 def read_event(fields: list[bytes], max_bytes: int) -> Event:
     """The event in the fields of an entry, or `Malformed` with the field and the reason."""
-    found = dict(zip(fields[::2], fields[1::2], strict=True))
+    word = iter(fields)
+    found = dict(zip(word, word, strict=False))
     try:
         number, payload = found[b"id"], found[b"payload"]
         event, sender = found[b"event"], found[b"sender"]
     except KeyError as missing:
         raise Malformed(f"an entry without the field {missing.args[0].decode()!r}") from None
-    if not number.isdigit() or len(number) > 19 or int(number) > _LARGEST_ID:
+    if not number.isdigit() or len(number) > 19 or (identity := int(number)) > _LARGEST_ID:
         raise Malformed(f"id: expected a whole number up to {_LARGEST_ID}, got {number[:40]!r}")
     if len(payload) > max_bytes:
         raise Malformed(f"payload: {len(payload)} bytes, at most {max_bytes} are taken")
-    return Event(_name("event", event), int(number), _name("sender", sender), payload)
+    return Event(_name("event", event), identity, _name("sender", sender), payload)
 
 
 def read_operation(schema: Schema, verb: Verb, event: Event) -> Operation:
@@ -121,6 +124,11 @@ def dead_letter(
 def entries(response: Any) -> list[tuple[bytes, list[bytes]]]:
     """Entry id and fields of each entry, from the response to a read of one stream."""
     return response[0][1] if response else []
+
+
+def _words(words: tuple[Word, ...]) -> bytes:
+    """Words as they stand in a packed command, without the count that begins it."""
+    return pack(words).partition(b"\r\n")[2]
 
 
 @functools.lru_cache(4096)  # the same few names come in every entry

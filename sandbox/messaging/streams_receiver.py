@@ -47,7 +47,8 @@ class Receiver(channel.Receiver):
 
     def __init__(self, address: Address, place: Place, schema: Schema, max_bytes: int) -> None:
         self._address, self._place, self._schema, self._max_bytes = address, place, schema, max_bytes
-        self._scan = Scan(place.stream, place.group, place.name, place.lease)
+        self._stream, self._group = place.stream, place.group
+        self._scan = Scan(self._stream, self._group, place.name, place.lease)
         self._line: Line | None = open_line(address, CONNECT)
         self._next_attempt = 0.0
         self._limit = 1
@@ -108,16 +109,15 @@ class Receiver(channel.Receiver):
 
     def give_back(self, entry: bytes, delay: float) -> None:
         """Leave it to whoever looks for claims to take over after `delay` s: this receiver will look then."""
-        self._post(give_back(self._place.stream, self._place.group, entry, delay))
+        self._post(give_back(self._stream, self._group, entry, delay))
         due = time.monotonic() + delay + 0.002  # the broker counts in whole ms
         heapq.heappush(self._due, due)
         self._next_scan = min(self._next_scan, due)
 
     def set_aside(self, entry: bytes, fields: list[bytes], reason: str) -> None:
         """First into the dead letter channel, then settled: whoever dies between does it twice, not never."""
-        place = self._place
-        self._post(dead_letter(place.keys, place.stream, place.group, entry, fields, reason))
-        self._post(("XACK", place.stream, place.group, entry))
+        self._post(dead_letter(self._place.keys, self._stream, self._group, entry, fields, reason))
+        self._post(("XACK", self._stream, self._group, entry))
 
     # --- what goes out ------------------------------------------------------------------------
 
@@ -137,12 +137,12 @@ class Receiver(channel.Receiver):
 
     def _read(self, patience: float) -> tuple[Word, ...]:
         block = ("BLOCK", max(1, round(patience * 1000))) if patience > 0 else ()  # 0 would mean for ever
-        group, name, stream = self._place.group, self._place.name, self._place.stream
-        return ("XREADGROUP", "GROUP", group, name, "COUNT", self._limit, *block, "STREAMS", stream, ">")
+        whose = ("GROUP", self._group, self._place.name)
+        return ("XREADGROUP", *whose, "COUNT", self._limit, *block, "STREAMS", self._stream, ">")
 
     def _put_settled(self, line: Line) -> None:
         if self._settled:
-            command: tuple[Word, ...] = ("XACK", self._place.stream, self._place.group, *self._settled)
+            command: tuple[Word, ...] = ("XACK", self._stream, self._group, *self._settled)
             line.put(command, command)
             self._settled.clear()
 
@@ -171,7 +171,7 @@ class Receiver(channel.Receiver):
                 continue  # posted: a refusal would change nothing here, the asker's patience or the lease decides
             if isinstance(response, Refused):
                 self._under_way = False
-                raise RunFailed(f"the broker does not let {self._place.name} read {self._place.stream}: {response}")
+                raise RunFailed(f"the broker does not let {self._place.name} read {self._stream}: {response}")
             if tag is _SCAN:
                 self._take_over(line, response)
             else:
