@@ -285,7 +285,8 @@ def _preload() -> None:
         importlib.import_module(module)
     from sandbox.catalogue import catalogue
 
-    catalogue()
+    with contextlib.suppress(Exception):  # a channel that somebody is editing: who wants to use it will be told
+        catalogue()
 
 
 def main() -> None:

@@ -190,12 +190,13 @@ def _stored(path: Path) -> tuple[dict[str, Any], Array, Array]:
     """What lies in a file, as far as it has the shape of a history."""
     import numpy as np
 
-    with path.open("rb") as file:
+    with path.open("rb") as file:  # numpy leaves a file open that it cannot read
         if file.read(2) != b"PK":
             raise ValueError("it is no .npz file")
-    with np.load(path, allow_pickle=False) as stored:
-        meta = json.loads(str(stored["meta"]))
-        rows, events = stored["plan"], stored["events"]
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as stored:
+            meta = json.loads(str(stored["meta"]))
+            rows, events = stored["plan"], stored["events"]
     if rows.dtype != np.dtype(PLAN_DTYPE) or events.dtype != np.dtype(EVENT_DTYPE):
         raise ValueError("its records have other columns")
     return meta, rows, events

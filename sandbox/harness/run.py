@@ -33,6 +33,8 @@ from sandbox.harness.workload import Workload
 _RECORDS = 4 * 4
 #: seconds without any progress after which a drain is given up
 PATIENCE = 3.0
+#: seconds that a participant has for closing its end when it is told to stop
+FAREWELL = 10.0
 
 
 def run_history(
@@ -270,7 +272,7 @@ class _Run:
 
     def _report(self, name: str) -> dict[str, Any]:
         while True:
-            message = self._heard(name, self._cast[name].receive(timeout=10))
+            message = self._heard(name, self._cast[name].receive(timeout=FAREWELL))
             if isinstance(message, tuple) and message[0] == "done":
                 report: dict[str, Any] = message[1]
                 return report

@@ -97,6 +97,8 @@ class Session:
         """A fresh place for one run: a folder of its own and a name of its own on shared servers."""
         name = f"s{self._token}_{next(self._sites)}"
         folder = self.folder / name
+        if not self.alive:
+            raise RunFailed("the session has ended; start a new one (running the cell again does)")
         folder.mkdir(mode=0o700)
         needs = channel.needs if channel is not None else ()
         return Site(folder, name, tuple(groups), {medium: self.server(medium).address for medium in needs})
