@@ -137,16 +137,23 @@ class _Sender(channel.Sender):
         box = f"answers.{self._name}"
         while (taken := self._channel.take(self._place, box)) is not None:
             token, data = taken
-            answer = _decode(data)
-            name = self._waiting.pop(answer.id, None)
-            if name is None:
-                self.late += 1
-            elif self._schema.messages[name].answer is None:
-                self._ready.append(Outcome(answer.id, Status.ACCEPTED))
-            else:
-                result = self._schema.decode_answer(name, bytes(answer.body))
-                self._ready.append(Outcome(answer.id, Status.ANSWERED, result))
+            try:
+                self._note(_decode(data))
+            except (*UNREADABLE, Definite) as error:  # not an answer to anything: its question will time out
+                self._channel.put(self._place, f"dead.{box}", _encode({"reason": str(error)}) + b"\n" + data)
             self._channel.settle(self._place, box, token)
+
+    def _note(self, answer: Envelope) -> None:
+        name = self._waiting.get(answer.id)
+        if name is None:
+            self.late += 1
+            return
+        if self._schema.messages[name].answer is None:
+            self._ready.append(Outcome(answer.id, Status.ACCEPTED))
+        else:
+            result = self._schema.decode_answer(name, bytes(answer.body))
+            self._ready.append(Outcome(answer.id, Status.ANSWERED, result))
+        del self._waiting[answer.id]
 
 
 class _Receiver(channel.Receiver):

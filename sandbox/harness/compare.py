@@ -25,6 +25,8 @@ from sandbox.harness.workload import Workload
 #: and constant arrivals would fall into step with whatever polls
 STANDARD = Workload(operations=400, rate=400.0, arrivals="poisson", warmup=40, writes=0.15)
 REPEATS = 3
+#: a run whose measuring turned out unknown is run again so often; every one of them is reported
+RETRIES = 2
 #: `--quick`: enough for a median and a p90
 QUICK = STANDARD.but(operations=240)
 QUICK_REPEATS = 1
@@ -51,7 +53,7 @@ def compare(
     quick     a shorter standard workload, once
     floors    measure the floors under the channels in the same rounds
 
-    A run whose measuring turns out `unknown` is repeated once, and the comparison says so. A channel
+    A run whose measuring turns out `unknown` is run again, at most twice, and the comparison says so. A channel
     whose server cannot be had is left out, and the comparison says so. Raises `BadArgument`.
     """
     base = workload or (QUICK if quick else STANDARD)
@@ -147,8 +149,10 @@ class _Comparing:
         self._progress.step(what)
         workload = self._base.but(verb=str(verb), seed=self._base.seed + number)
         result = Result(run_history(channel, workload, self._session))
-        if result.verdict.state is State.UNKNOWN:
-            self._notes.append(f"{what} was run again; the first run was unknown: {'; '.join(result.verdict.reasons)}")
+        for _ in range(RETRIES):
+            if result.verdict.state is not State.UNKNOWN:
+                break
+            self._notes.append(f"{what} was run again: it was unknown because {'; '.join(result.verdict.reasons)}.")
             result = Result(run_history(channel, workload, self._session))
         self._results[_name(channel), verb].append(result)
 
@@ -163,7 +167,9 @@ class _Comparing:
                 tuple(self._results[_name(channel), verb]),
                 tuple(self._floors.get(_name(channel), ())),
             )
-            for channel, verb in self._pairs
+            for verb in self._verbs
+            for channel in self._channels
+            if (channel, verb) in self._pairs
         ]
         return Comparison(self._base, tuple(cells), tuple(self._notes), facts)
 
