@@ -1,0 +1,269 @@
+"""SQLite: a claim is an update of a row that must still be as it was read; nobody is woken, so both ends poll.
+
+This is how Cinder guards a volume's status: no lock is held between reading and writing, the number of
+rows that the update has changed says who came first. What was begun is written, in one transaction, by
+the next `outcomes`; a receiver carries out what was settled together with its next claim.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sandbox import channel
+from sandbox.channel import Backlog, Channel, Status
+from sandbox.db_share import ends, sqlite, tables
+from sandbox.db_share.ends import Delivery, Queue, Work
+from sandbox.db_share.sqlite import InDoubt, Locked, connect, look, rendered, transaction
+from sandbox.db_share.tables import Row, Step
+from sandbox.exchange.schema import Schema, Verb
+from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
+from sandbox.guarantees import Delivery as Delivers
+from sandbox.site import Site
+
+__all__ = ["CompareAndSwap", "Delivery", "Receiver", "Sender"]
+
+#: most operations in one transaction of a sender
+GROUP = 128
+#: seconds that a receiver tries to become the writer
+PATIENCE = 5.0
+
+
+@dataclass(frozen=True)
+class CompareAndSwap(Channel):
+    """Rows of SQLite tables, claimed by compare and swap.
+
+    lease      seconds after which a claim that is not settled lapses
+    timeout    seconds after which an operation without outcome is reported UNKNOWN
+    poll       seconds between two looks, at either end
+    flush      whether a commit waits for the disk; else it survives its process, but not a power cut
+    max_bytes  longest encoded body that is taken
+    """
+
+    lease: float = 2.0
+    timeout: float = 5.0
+    poll: float = 0.001
+    flush: bool = False
+    max_bytes: int = 1 << 20
+
+    style: ClassVar[str] = "db_share"
+
+    def __post_init__(self) -> None:
+        tables.check_positive(lease=self.lease, timeout=self.timeout, poll=self.poll, max_bytes=self.max_bytes)
+
+    @property
+    def guarantees(self) -> Guarantees:
+        """Accepted means committed, and flushed if so wished; readers see every committed state at once."""
+        has_it = Acceptor.DISK if self.flush else Acceptor.KERNEL
+        return Guarantees(
+            tell=Tell(Support.LAYERED, Delivers.AT_LEAST_ONCE, Order.PER_SENDER, has_it, True, Support.LAYERED),
+            ask=Ask(Support.LAYERED, Delivers.AT_LEAST_ONCE, has_it, True),
+            share=Share(Support.NATURAL, Reads.LATEST, has_it),
+            max_bytes=self.max_bytes,
+        )
+
+    def install(self, site: Site, schema: Schema) -> None:
+        """See `Channel.install`. Only this sets WAL mode: two processes that set it on a new file collide."""
+        sqlite.create(site, rendered(schema).create())
+
+    def sender(self, site: Site, schema: Schema, name: str) -> Sender:
+        """See `Channel.sender`."""
+        return Sender(self, site, schema, name)
+
+    def receiver(self, site: Site, schema: Schema, group: str, name: str) -> Receiver:
+        """See `Channel.receiver`."""
+        return Receiver(self, site, schema, group, name)
+
+    def backlog(self, site: Site) -> Backlog:
+        """See `Channel.backlog`."""
+        return sqlite.backlog(site)
+
+
+class Sender(ends.Sender):
+    """Commits what was begun whenever it is asked for outcomes; looks for answers every `poll` seconds."""
+
+    def __init__(self, knobs: CompareAndSwap, site: Site, schema: Schema, name: str) -> None:
+        super().__init__(knobs, site, schema, name, rendered(schema))
+        self._poll = knobs.poll
+        self._db = connect(site, knobs.flush)
+        self._queue: deque[Work] = deque()
+        self._unanswered: set[int] = set()  # also those reported UNKNOWN: their answers may still come
+
+    def close(self) -> None:
+        """See `channel.Sender.close`."""
+        self._db.close()
+
+    def _hand_over(self, work: Work) -> None:
+        self._queue.append(work)
+
+    def _advance(self, wait: float) -> None:
+        until = time.monotonic() + wait
+        while True:
+            locked = not self._write()
+            if self._unanswered:
+                self._fetch()
+            self._expire()
+            left = until - time.monotonic()
+            if left <= 0 or self._pending.has_reports:
+                return
+            if locked or self._unanswered:
+                time.sleep(min(left, sqlite.RETRY if locked else self._poll))
+            else:
+                time.sleep(left)
+
+    def _write(self) -> bool:
+        """Write what is queued, as one transaction; False when another is writing, and it has to wait."""
+        if not self._queue:
+            return True
+        group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
+        try:
+            with transaction(self._db):
+                results = [self._execute(work) for work in group]
+        except Locked:
+            self._queue.extendleft(reversed(group))
+            return False
+        except (sqlite3.Error, InDoubt) as error:
+            status = Status.UNKNOWN if isinstance(error, InDoubt) else Status.FAILED
+            for work in group:
+                self._pending.end(work.operation.id, status, f"SQLite: {error}")
+            return True
+        for work, result in zip(group, results, strict=True):
+            self._written(work, result)
+        return True
+
+    def _execute(self, work: Work) -> list[Row] | str:
+        """What a read has found, or why SQLite has refused this one (which leaves the others as they are)."""
+        found: list[Row] = []
+        for number, (statement, values) in enumerate(work.steps):
+            try:
+                found = sqlite.rows(self._db.execute(statement.sql, values))
+            except (sqlite3.Error, OverflowError) as error:
+                if number or not self._db.in_transaction:
+                    raise
+                return str(error)
+        return found
+
+    def _written(self, work: Work, result: list[Row] | str) -> None:
+        if isinstance(result, str):
+            self._pending.end(work.operation.id, Status.FAILED, f"refused by SQLite: {result}")
+            return
+        self._carried_out(work, result)
+        if work.message.verb is Verb.ASK:
+            self._unanswered.add(work.operation.id)
+
+    def _fetch(self) -> None:
+        """Take the answers out of their tables; while another is writing they stay until the next look."""
+        for message in self._asks:
+            table = self._tables.answers(message)
+            answers = look(self._db, f"SELECT * FROM {table} WHERE sender = ?1 ORDER BY seq", [self._name])
+            if not answers:
+                continue
+            try:
+                with transaction(self._db):
+                    self._db.executemany(f"DELETE FROM {table} WHERE seq = ?1", [(row["seq"],) for row in answers])
+            except Locked:
+                continue
+            for row in answers:
+                self._unanswered.discard(row["operation"])
+                self._answered(message, row)
+
+    def _expire(self) -> None:
+        queued = {work.operation.id for work in self._queue} if self._queue else set()
+        for operation in self._pending.expire():
+            if operation in queued:
+                self._queue = deque(work for work in self._queue if work.operation.id != operation)
+                self._pending.end(operation, Status.FAILED, f"another was writing for {self._knobs.timeout} s")
+            else:
+                self._pending.end(operation, Status.UNKNOWN, f"no outcome within {self._knobs.timeout} s")
+
+
+class Receiver(ends.Receiver):
+    """Claims rows of its group; looks for them every `poll` seconds."""
+
+    def __init__(self, knobs: CompareAndSwap, site: Site, schema: Schema, group: str, name: str) -> None:
+        super().__init__(knobs, schema, group, name, rendered(schema))
+        self._poll = knobs.poll
+        self._db = connect(site, knobs.flush)
+        self._acts: list[Step] = []
+
+    def take(self, timeout: float, limit: int = 1) -> list[channel.Delivery]:
+        """See `channel.Receiver.take`."""
+        until = time.monotonic() + timeout
+        while True:
+            taken: list[channel.Delivery] = []
+            for queue in self._queues:
+                if len(taken) < limit:
+                    taken += self._accept(queue, self._claim(queue, limit - len(taken)))
+            left = until - time.monotonic()
+            if taken or left <= 0:
+                return taken
+            time.sleep(min(left, self._poll))
+
+    def close(self) -> None:
+        """See `channel.Receiver.close`."""
+        self._act()
+        self._db.close()
+
+    def carry_out(self, steps: list[Step], wake: str | None = None) -> None:
+        """See `ends.Receiver.carry_out`. Nobody can be woken; they poll."""
+        self._acts += steps
+        self._act()
+
+    def carry_out_later(self, queue: Queue, seq: int) -> None:
+        """See `ends.Receiver.carry_out_later`."""
+        self._acts.append((queue.settle, (seq,)))
+
+    def moment(self, delay: float) -> float:
+        """See `ends.Receiver.moment`."""
+        return time.monotonic() + delay
+
+    def _claim(self, queue: Queue, limit: int) -> list[Row]:
+        now = time.monotonic()
+        free = f"SELECT * FROM {queue.table} WHERE grp = ?1 AND visible_at <= ?2 ORDER BY seq LIMIT ?3"
+        seen = look(self._db, free, (self.group, now, limit))
+        if not seen:
+            self._act()
+            return []
+        claimed: list[Row] = []
+        try:
+            with transaction(self._db, PATIENCE):
+                self._carry_out_acts()
+                claimed = [row for row in seen if self._swap(queue, row, now + self._knobs.lease)]
+        except (sqlite3.Error, Locked, InDoubt) as error:
+            self._complain(f"refused by SQLite: {error}")
+            return []  # if it is claimed in spite of the error, the claim lapses
+        self._acts = []
+        return [{**row, "attempts": row["attempts"] + 1} for row in claimed]
+
+    def _swap(self, queue: Queue, row: Row, until: float) -> bool:
+        """Claim a row if it is still as it was read."""
+        swap = (
+            f"UPDATE {queue.table} SET claimed_by = ?1, attempts = attempts + 1, visible_at = ?2 "
+            "WHERE seq = ?3 AND attempts = ?4 AND visible_at = ?5"
+        )
+        values = (self.name, until, row["seq"], row["attempts"], row["visible_at"])
+        return self._db.execute(swap, values).rowcount == 1
+
+    def _act(self) -> None:
+        """Carry out what is to be done, at once; while others are writing for too long, with the next claim."""
+        if not self._acts:
+            return
+        try:
+            with transaction(self._db, PATIENCE):
+                self._carry_out_acts()
+        except (sqlite3.Error, Locked, InDoubt) as error:
+            self._complain(f"refused by SQLite: {error}")
+            return
+        self._acts = []
+
+    def _carry_out_acts(self) -> None:
+        for statement, values in self._acts:
+            try:
+                self._db.execute(statement.sql, values)
+            except (sqlite3.Error, OverflowError) as error:
+                if not self._db.in_transaction:
+                    raise
+                self._complain(f"refused by SQLite: {error}")

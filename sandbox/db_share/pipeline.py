@@ -1,0 +1,298 @@
+"""A PostgreSQL connection that never makes its user wait: statements go out, results come in later.
+
+psycopg's own methods wait for the server; a sender that must keep its pace cannot. So this drives
+libpq itself (psycopg's `pq` layer) in pipeline mode: everything sent up to a sync point is one
+transaction, and `select` on the socket tells when something has come.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sandbox.db_share.tables import Statement, Step
+from sandbox.errors import ServerUnavailable
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGconn, PGresult
+
+#: statements that gather before they are handed to the socket while their transaction is open
+_FLUSH = 16
+#: seconds between two attempts to connect again
+_RETRY = 0.1
+#: seconds that the first connection may take
+_PATIENCE = 10.0
+
+
+class Transaction:
+    """Statements that make up one transaction, and what became of them.
+
+    steps    what was sent so far
+    purpose  what the user of the pipeline wants to remember about it; None before it is committed
+    closed   whether the commit was sent: before that it certainly did not happen
+    results  one per step, once it is finished
+    error    what PostgreSQL said when it undid the transaction; empty when it is committed
+    """
+
+    __slots__ = ("closed", "error", "preparing", "purpose", "results", "steps")
+
+    def __init__(self, preparing: Statement | None = None) -> None:
+        self.steps: list[Step] = []
+        self.purpose: Any = None
+        self.closed = False
+        self.preparing = preparing
+        self.results: list[PGresult] = []
+        self.error = ""
+
+
+class Loss(NamedTuple):
+    """The connection broke; nobody knows whether those of these transactions happened that were closed."""
+
+    reason: str
+    abandoned: list[Transaction]
+
+
+class Pipeline:
+    """One connection. `lost` says why there is none at the moment; `rung` that a notification has come.
+
+    address  libpq connection string or URL
+    options  settings of the session, name=value
+    listen   channel whose notifications ring; it is listened to before anything that is sent later
+    prepare  statements to prepare at once; any other is prepared when it is first sent
+    """
+
+    def __init__(self, address: str, options: Iterable[str], listen: str, prepare: Sequence[Statement] = ()) -> None:
+        import psycopg
+        from psycopg import pq
+        from psycopg.conninfo import make_conninfo
+
+        self._pq, self._error = pq, psycopg.Error
+        try:
+            conninfo = make_conninfo(
+                address, client_encoding="utf8", options=" ".join(f"-c {option}" for option in options)
+            )
+        except psycopg.Error as error:
+            raise ServerUnavailable("PostgreSQL", f"its address cannot be read: {str(error).strip()}") from None
+        self._conninfo, self._listen = conninfo.encode(), b'LISTEN "' + listen.replace('"', '""').encode() + b'"'
+        self._prepare_first = prepare
+        self._in_flight: deque[Transaction] = deque()
+        self._open: Transaction | None = None
+        self._prepared: set[Statement] = set()
+        self._proven: set[Statement] = set()
+        self._complaint = ""
+        self._loss: Loss | None = None
+        self._pg: PGconn | None = None
+        self._shaking_hands = False
+        self._writing = self._unsent = False
+        self._unflushed = 0
+        self._try_at = 0.0
+        self.lost, self.rung = "not connected yet", False
+        if not self.mend(_PATIENCE):
+            reason = self.lost
+            self.close()
+            raise ServerUnavailable("PostgreSQL", reason, way_out="Check the address, or that the server runs.")
+
+    def proven(self, statement: Statement) -> bool:
+        """Whether PostgreSQL has prepared it on this connection, so that it fits the tables."""
+        return statement in self._proven
+
+    def add(self, steps: Sequence[Step]) -> None:
+        """Send steps into the open transaction; it is closed by `commit`. Without a connection it is lost at once."""
+        if not self.lost:
+            for statement in dict.fromkeys(statement for statement, _ in steps):
+                if statement not in self._prepared:
+                    self._prepare(statement)
+        if self._open is None:
+            self._open = Transaction()
+            self._track(self._open)
+        self._open.steps += steps
+        self._try(lambda pg: self._execute(pg, steps))
+
+    def commit(self, purpose: Any) -> None:
+        """Close the open transaction: whether it happened is known when it is `finished`."""
+        if self._open is not None:
+            self._open.purpose = purpose
+            self._close()
+
+    def send(self, steps: Sequence[Step], purpose: Any) -> None:
+        """A transaction of its own. Only while connected and while no transaction is open."""
+        self.add(steps)
+        self.commit(purpose)
+
+    def finished(self) -> Transaction | None:
+        """The next transaction, in the order sent, whose outcome has come; None while there is none. Never waits."""
+        gap = False
+        while self._in_flight and self._pg is not None and not self.lost and not self._pg.is_busy():
+            result = self._pg.get_result()
+            if result is None:  # once after each statement; twice: nothing more has come
+                if gap:
+                    break
+                gap = True
+                continue
+            gap = False
+            if result.status != self._pq.ExecStatus.PIPELINE_SYNC:
+                self._collect(self._in_flight[0], result)
+            elif (done := self._settled(self._in_flight.popleft())) is not None:
+                return done
+        return None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the outcome of something that was sent has not come yet."""
+        return bool(self._in_flight)
+
+    def wait(self, timeout: float) -> None:
+        """Wait until something comes, or `timeout` seconds; take in what has come and send on what is unsent."""
+        if self._pg is None or self.lost:
+            self.mend(timeout)
+            return
+        socket = self._pg.socket
+        try:
+            select.select([socket], [socket] if self._unsent else [], [], timeout)
+            self._pg.consume_input()
+            while self._pg.notifies():
+                self.rung = True
+            if self._unsent:
+                self._flush()
+        except self._error as error:
+            self._lose(str(error))
+
+    def loss(self) -> Loss | None:
+        """A loss of the connection that was not told yet."""
+        told, self._loss = self._loss, None
+        return told
+
+    def mend(self, timeout: float = 0.0) -> bool:
+        """Connect again after a loss, waiting at most `timeout` seconds; whether there is a connection now."""
+        until = time.monotonic() + timeout
+        while self.lost and (self._shake_hands(until) if self._shaking_hands else self._start(until)):
+            pass
+        return not self.lost
+
+    def close(self) -> None:
+        """Disconnect. What is in flight may or may not happen."""
+        if self._pg is not None:
+            self._pg.finish()
+        self._pg, self.lost = None, "closed"
+
+    def _prepare(self, statement: Statement) -> None:
+        """Prepare in a transaction of its own, so that a failure undoes nothing but that."""
+        assert self._open is None, "an unproven statement needs a transaction of its own"
+        self._prepared.add(statement)
+        name, sql = statement.name.encode(), statement.sql.encode()
+        self._internal(statement, lambda pg: pg.send_prepare(name, sql))
+
+    def _internal(self, statement: Statement, send: Callable[[PGconn], None]) -> None:
+        self._open = Transaction(preparing=statement)
+        self._track(self._open)
+        self._try(send)
+        self._close()
+
+    def _track(self, transaction: Transaction) -> None:
+        if self.lost:
+            self._abandon([transaction])
+        else:
+            self._in_flight.append(transaction)
+
+    def _execute(self, pg: PGconn, steps: Sequence[Step]) -> None:
+        for statement, values in steps:
+            pg.send_query_prepared(statement.name.encode(), values)
+        self._unflushed += len(steps)
+        if self._unflushed >= _FLUSH:
+            self._flush()
+
+    def _close(self) -> None:
+        if self._open is not None and not self.lost:
+            self._open.closed = True
+        self._open = None
+        self._try(lambda pg: pg.pipeline_sync())
+        self._try(lambda pg: self._flush())
+
+    def _try(self, act: Callable[[PGconn], None]) -> None:
+        if self._pg is not None and not self.lost:
+            try:
+                act(self._pg)
+            except self._error as error:
+                self._lose(str(error))
+
+    def _flush(self) -> None:
+        assert self._pg is not None
+        self._unflushed = 0
+        self._unsent = bool(self._pg.flush())
+
+    def _collect(self, transaction: Transaction, result: PGresult) -> None:
+        if (
+            result.status not in (self._pq.ExecStatus.COMMAND_OK, self._pq.ExecStatus.TUPLES_OK)
+            and not transaction.error
+        ):
+            transaction.error = result.get_error_message().strip()
+        transaction.results.append(result)
+
+    def _settled(self, transaction: Transaction) -> Transaction | None:
+        """The transaction, unless it only prepared something: then its error belongs to the one after it."""
+        if transaction.preparing is None:
+            transaction.error, self._complaint = self._complaint or transaction.error, ""
+            return transaction
+        if transaction.error:
+            self._complaint = transaction.error
+            self._prepared.discard(transaction.preparing)
+        else:
+            self._proven.add(transaction.preparing)
+        return None
+
+    def _lose(self, reason: str) -> None:
+        self.lost = f"no connection to PostgreSQL: {reason.strip()}"
+        self._abandon(self._in_flight)
+        self._in_flight.clear()
+        if self._pg is not None:
+            self._pg.finish()
+            self._pg = None
+
+    def _abandon(self, transactions: Iterable[Transaction]) -> None:
+        earlier = self._loss.abandoned if self._loss else []
+        self._loss = Loss(self.lost, [*earlier, *(gone for gone in transactions if not gone.preparing)])
+
+    def _start(self, until: float) -> bool:
+        """Start to connect, unless it is too early for another attempt."""
+        if self._try_at > time.monotonic():
+            time.sleep(max(0.0, min(until, self._try_at) - time.monotonic()))
+        if self._try_at > time.monotonic():
+            return False
+        self._pg = self._pq.PGconn.connect_start(self._conninfo)
+        self._shaking_hands = self._writing = True
+        return True
+
+    def _shake_hands(self, until: float) -> bool:
+        """The next step of connecting; False when it is over or would have to wait for longer than `until`."""
+        assert self._pg is not None
+        if self._pg.status != self._pq.ConnStatus.BAD:
+            socket, left = self._pg.socket, max(0.0, until - time.monotonic())
+            reading, writing = ([], [socket]) if self._writing else ([socket], [])
+            if not any(select.select(reading, writing, [], left)):
+                return False
+            state = self._pg.connect_poll()
+            self._writing = state == self._pq.PollingStatus.WRITING
+            if state == self._pq.PollingStatus.OK:
+                self._connected(self._pg)
+                return False
+            if state != self._pq.PollingStatus.FAILED:
+                return True
+        self._shaking_hands = False
+        self._lose(self._pg.get_error_message())
+        self._try_at = time.monotonic() + _RETRY
+        return False
+
+    def _connected(self, pg: PGconn) -> None:
+        self._shaking_hands = False
+        pg.nonblocking = 1
+        pg.enter_pipeline_mode()
+        self.lost, self._complaint, self._open = "", "", None
+        self._prepared.clear()
+        self._proven.clear()
+        self._internal(Statement("listen", ""), lambda pg: pg.send_query_params(self._listen, None))
+        for statement in self._prepare_first:
+            self._prepare(statement)
+        self.rung = True  # what has rung meanwhile was not heard

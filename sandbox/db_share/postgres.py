@@ -1,0 +1,173 @@
+"""What is PostgreSQL's own: its words for things, its text format, and what may wait for an answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sandbox.channel import ASK_GROUP, Backlog
+from sandbox.db_share.ends import Queue
+from sandbox.db_share.tables import Dialect, Row, Statement, Tables, quoted
+from sandbox.errors import Malformed, ServerUnavailable
+from sandbox.exchange.schema import Schema
+from sandbox.site import Site
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.pq.abc import PGresult
+
+#: settings of a session that sends: accepted means flushed
+SENDING = ("synchronous_commit=on", "plan_cache_mode=force_generic_plan")
+#: ... that receives: see `skip_locked.Receiver` for the flush. In a table that fills and drains all the time,
+#: statistics mislead; the index on (grp, seq) is always right.
+RECEIVING = (
+    "synchronous_commit=off",
+    "plan_cache_mode=force_generic_plan",
+    "enable_seqscan=off",
+    "enable_bitmapscan=off",
+    "enable_sort=off",
+)
+
+NOTIFY = Statement("notify", "SELECT pg_notify($1, '')")
+UNFLUSHED = Statement("unflushed", "SELECT set_config('synchronous_commit', 'off', true)")
+
+_QUEUES = "SELECT table_name FROM information_schema.columns WHERE table_schema = %s AND column_name = 'visible_at'"
+_COUNT = """
+    SELECT count(*) FILTER (WHERE NOT held), count(*) FILTER (WHERE held), coalesce(max(rest) FILTER (WHERE held), 0)
+    FROM (
+        SELECT claimed_by IS NOT NULL AND visible_at > clock_timestamp() AS held,
+            extract(epoch FROM visible_at - clock_timestamp())::float8 AS rest
+        FROM {table} WHERE grp = ANY(%s)
+    )
+    AS queue
+"""
+
+
+def rendered(site: Site, schema: Schema) -> Tables:
+    """The tables of a schema, in the PostgreSQL schema of this site."""
+    return Tables(
+        schema,
+        Dialect(
+            prefix=f"{quoted(site.name)}.",
+            mark="$%d",
+            key="bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+            moment="timestamptz CHECK (isfinite(visible_at))",
+            now="clock_timestamp()",
+            moment_of="clock_timestamp() + %s::float8 * interval '1 second'",
+        ),
+    )
+
+
+def claim(queue: Queue) -> Statement:
+    """Claim rows: by whom, for how many seconds, of which group, how many."""
+    # An array, because a plain IN may evaluate its subquery again and then lock more rows than the limit.
+    free = (
+        f"SELECT seq FROM {queue.table} WHERE grp = $3 AND visible_at <= clock_timestamp() "
+        "ORDER BY seq LIMIT $4 FOR UPDATE SKIP LOCKED"
+    )
+    return Statement(
+        f"claim_{queue.message.name}",
+        f"UPDATE {queue.table} SET claimed_by = $1, attempts = attempts + 1, "
+        "visible_at = clock_timestamp() + $2::float8 * interval '1 second' "
+        f"WHERE seq = ANY(ARRAY({free})) RETURNING *",
+    )
+
+
+def settle_all(queue: Queue) -> Statement:
+    """Delete the rows with these keys."""
+    return Statement(f"settle_all_{queue.message.name}", f"DELETE FROM {queue.table} WHERE seq = ANY($1::bigint[])")
+
+
+def create(site: Site, statements: Iterable[str]) -> None:
+    """Make the schema of this site with its tables."""
+    with connect(site) as connection:
+        (flushes,) = connection.execute("SHOW fsync").fetchone() or ("unknown",)
+        if flushes != "on":
+            raise ServerUnavailable("PostgreSQL", f"its fsync is {flushes}", way_out="Set fsync = on.")
+        with connection.transaction():
+            for statement in (f"CREATE SCHEMA {quoted(site.name)}", *statements):
+                connection.execute(statement.encode())
+
+
+def drop(site: Site) -> None:
+    """Remove the schema of this site with all that is in it."""
+    with connect(site) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(site.name)} CASCADE".encode())
+
+
+def bell(site: Site, name: str) -> str:
+    """The notification channel of a group or a sender; PostgreSQL takes 63 bytes."""
+    bell = f"{site.name}.{name}"
+    return bell if len(bell.encode()) < 64 else hashlib.blake2s(bell.encode()).hexdigest()[:48]
+
+
+@contextmanager
+def connect(site: Site) -> Iterator[psycopg.Connection[Any]]:
+    """A connection for what may wait."""
+    import psycopg
+
+    try:
+        connection = psycopg.connect(site.address("postgres"), autocommit=True)
+    except psycopg.Error as error:
+        raise ServerUnavailable("PostgreSQL", str(error).strip(), way_out="Check that it runs.") from None
+    with connection:
+        yield connection
+
+
+def backlog(site: Site) -> Backlog:
+    """Counted in all tables that rows are claimed from, for the groups that the site knows."""
+    known = [*site.groups, ASK_GROUP]
+    where = quoted(site.name)
+    ready, claimed, lease = 0, 0, 0.0
+    with connect(site) as connection:
+        for (table,) in connection.execute(_QUEUES, [site.name]).fetchall():
+            count = _COUNT.format(table=f"{where}.{quoted(table)}").encode()
+            found = connection.execute(count, [known]).fetchone() or (0, 0, 0.0)
+            ready, claimed, lease = ready + found[0], claimed + found[1], max(lease, found[2])
+        dead = connection.execute(f"SELECT count(*) FROM {where}.dead_letters".encode()).fetchone() or (0,)
+    return Backlog(ready, claimed, lease, dead[0])
+
+
+def params(values: Sequence[Any]) -> tuple[bytes | None, ...]:
+    """Values as PostgreSQL takes them in text; `Malformed` for text that it cannot hold."""
+    try:
+        texts = tuple([None if value is None else str(value).encode() for value in values])
+    except UnicodeEncodeError as error:
+        raise Malformed(f"text that is not Unicode: {error}") from None
+    for value, text in zip(values, texts, strict=True):
+        if isinstance(value, int):
+            if not -(2**63) <= value < 2**63:
+                raise Malformed(f"the number {value}, which no bigint column can hold")
+        elif text is not None and b"\0" in text:
+            raise Malformed("text with a NUL character, which PostgreSQL cannot hold")
+    return texts
+
+
+def array(numbers: Iterable[int]) -> tuple[bytes]:
+    """Numbers as one parameter."""
+    return (b"{%b}" % ",".join(map(str, numbers)).encode(),)
+
+
+def rows(result: PGresult, kinds: Mapping[str, type]) -> list[Row]:
+    """The rows of a result. Columns that should be numbers become numbers, where they are."""
+    if not result.ntuples:
+        return []
+    names = [(index, (result.fname(index) or b"").decode()) for index in range(result.nfields)]
+    columns = [(index, name, kinds.get(name) is int) for index, name in names]
+    value = result.get_value
+    return [
+        {name: _value(value(row, index), number) for index, name, number in columns} for row in range(result.ntuples)
+    ]
+
+
+def _value(data: bytes | None, number: bool) -> int | str | None:
+    if data is None:
+        return None
+    if number:
+        try:
+            return int(data)
+        except ValueError:  # somebody has changed the column's type: the schema will say so
+            pass
+    return data.decode()
