@@ -182,7 +182,7 @@ def test_the_users_process_is_interrupted(user_with: Callable[..., User], words:
     assert "KeyboardInterrupt" in user.errors()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGABRT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_the_users_process_is_ended_by_another_signal(user_with: Callable[..., User], number: signal.Signals) -> None:
     user = user_with()
 
