@@ -14,8 +14,8 @@ from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Operation, SetState, Verb
 from sandbox.guarantees import Acceptor, Ask, Delivery, Share, Tell
 
-#: s after which a server that flushes now and then has flushed
-FLUSHED = 2.0
+#: s after which a server that flushes once a second has flushed
+FLUSHED = 1.2
 
 
 @claim("{verb}.accepted_by", Verb.TELL, Verb.ASK, Verb.SHARE)
@@ -47,7 +47,7 @@ def survives_the_server(proof: Proof) -> str:
     acceptor, needs = proof.declared.accepted_by, proof.channel.needs
     applies(acceptor in (Acceptor.SERVER, Acceptor.DISK), f"declared {acceptor}")
     applies(bool(needs), "there is no server; a power cut, which would tell, is not shown by any kill")
-    session = proof.own_session()
+    session = proof.doomed_session()
     servers = [session.server(medium) for medium in needs]
     applies(not any(server.external for server in servers), "the server is yours: it is not killed")
     stage = proof.stage(session=session)

@@ -6,9 +6,10 @@ of its docstring is the promise in words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from sandbox.channel import Channel
@@ -28,11 +29,37 @@ class DoesNotApply(Exception):
     """The channel does not declare this; the text is the reason."""
 
 
+class DoomedServers:
+    """A session whose servers may be killed, started when it is first wanted, for one claim at a time."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._session: Session | None = None
+
+    @contextmanager
+    def borrowed(self, media: Iterable[str]) -> Iterator[Session]:
+        """The session, with these servers up, until the claim is through with it."""
+        with self._lock:
+            if self._session is None:
+                self._session = Session()
+            for medium in media:
+                server = self._session.server(medium)
+                if server.pid is None and not server.external:  # a claim that was refuted may have left it dead
+                    server.restart()
+            yield self._session
+
+    def close(self) -> None:
+        """End it."""
+        if self._session is not None:
+            self._session.close()
+
+
 class Proof:
     """What a claim has to work with."""
 
-    def __init__(self, channel: Channel, session: Session, patience: float, verb: Verb) -> None:
+    def __init__(self, channel: Channel, session: Session, patience: float, verb: Verb, doomed: DoomedServers) -> None:
         self.channel, self.session, self.patience, self.verb = channel, session, patience, verb
+        self._doomed = doomed
         self._open = ExitStack()
 
     @property
@@ -57,9 +84,9 @@ class Proof:
         self._open.callback(stage.close)
         return stage
 
-    def own_session(self) -> Session:
-        """A session with servers of its own, which may be killed."""
-        return self._open.enter_context(Session())
+    def doomed_session(self) -> Session:
+        """A session with servers that may be killed, for this claim alone until it ends."""
+        return self._open.enter_context(self._doomed.borrowed(self.channel.needs))
 
     def has_knob(self, name: str) -> bool:
         """Whether the channel has a field of this name."""
@@ -89,17 +116,16 @@ class Claim:
         """The promise, and of which verb where that does not show in the guarantee."""
         return f"{self.words} ({self.verb})" if self.shared and self.verb not in self.guarantee else self.words
 
-    def examine(self, channel: Channel, session: Session, patience: float) -> Finding:
+    def examine(self, channel: Channel, session: Session, patience: float, doomed: DoomedServers) -> Finding:
         """Try to refute it. A channel that fails at it has refuted it as well."""
-        proof = Proof(channel, session, patience, self.verb)
         try:
-            return Finding(self.text, True, self._evidence(proof), self.guarantee)
+            with closing(Proof(channel, session, patience, self.verb, doomed)) as proof:
+                evidence = self._evidence(proof)
+            return Finding(self.text, True, evidence, self.guarantee)
         except DoesNotApply as reason:
             return Finding(self.text, None, str(reason), self.guarantee)
         except (Refuted, EndFailed) as reason:
             return Finding(self.text, False, str(reason), self.guarantee)
-        finally:
-            proof.close()
 
     def _evidence(self, proof: Proof) -> str:
         if proof.declared.support is Support.ABSENT:

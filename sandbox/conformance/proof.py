@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from sandbox.channel import Channel
 from sandbox.conformance import acceptance, answers, contract, delivery, state
-from sandbox.conformance.claims import CLAIMS
+from sandbox.conformance.claims import CLAIMS, DoomedServers
 from sandbox.conformance.report import Report
 from sandbox.errors import BadArgument
 from sandbox.harness.session import Session, default_session, end_default_session
@@ -47,16 +47,20 @@ def prove(
     for medium in found.needs:
         session.server(medium)  # started once, before many ask for it at the same time
     assert session.folder.is_dir()
+    doomed = DoomedServers()
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="claim")
     try:
-        results = [pool.submit(claim.examine, found, session, patience) for claim in claims]
-        return Report(found.title(), tuple(result.result() for result in results))
+        # those that kill servers take turns, so they begin first
+        first = sorted(claims, key=lambda claim: claim.attempt is not acceptance.survives_the_server)
+        results = {claim: pool.submit(claim.examine, found, session, patience, doomed) for claim in first}
+        return Report(found.title(), tuple(results[claim].result() for claim in claims))
     except KeyboardInterrupt:
         if own:
             end_default_session()  # every process that a claim waits for dies, so the claims end
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+        doomed.close()
 
 
 def variants(channel: Channel) -> list[Channel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -70,6 +71,7 @@ class Stage:
             member.close()
         self._members.clear()
         self._call("uninstall", self.site)
+        shutil.rmtree(self.site.folder, ignore_errors=True)  # a session sees hundreds of these
 
     # --- what to send ----------------------------------------------------------------------------
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import inspect
 
 from liars import ask, contract, share, tell
-from liars.base import Liar
+from liars.base import Lie
 
 LIARS = [
     kind
     for module in (tell, ask, share, contract)
     for kind in vars(module).values()
-    if inspect.isclass(kind) and issubclass(kind, Liar) and kind.__module__ == module.__name__
+    if inspect.isclass(kind) and issubclass(kind, Lie) and kind.__module__ == module.__name__
 ]

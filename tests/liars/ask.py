@@ -10,10 +10,13 @@ import honest
 from honest import Honest
 from msgspec import Struct
 
-from liars.base import Liar, Presence
+from liars.base import Liar, Lie, Presence, present, unlogged
 from sandbox.channel import ASK_GROUP, Outcome, Status
+from sandbox.db_share.skip_locked import SkipLocked
 from sandbox.errors import OverQuota, Refusal, RemoteError
-from sandbox.exchange.schema import Operation
+from sandbox.exchange.schema import Operation, Schema
+from sandbox.guarantees import Acceptor, Delivery
+from sandbox.site import Site
 
 
 class SwapsAnswers(Liar):
@@ -66,6 +69,49 @@ class LosesAsks(Liar):
             return rows
 
 
+class AsksComeTwice(Liar):
+    """Says at most once, and delivers again."""
+
+    lies_about = "ask.delivery"
+    ask = replace(Honest.ask, delivery=Delivery.AT_MOST_ONCE)
+
+    def backlog(self, site: Site) -> None:
+        return None
+
+
+class SettlesNoAsk(Liar):
+    """An ask that was settled comes back when its lease is over."""
+
+    lies_about = "ask.delivery"
+
+    class delivering(honest.Delivering):
+        def settle(self) -> None:
+            if self.operation.message == "create_volume":
+                self.release(self.knobs.lease)
+            else:
+                super().settle()
+
+    def backlog(self, site: Site) -> None:
+        return None
+
+
+class AcceptsAsksForThePeer(Liar):
+    """Says that the receiver has settled the ask, and has not asked."""
+
+    lies_about = "ask.accepted_by"
+    ask = replace(Honest.ask, accepted_by=Acceptor.PEER)
+
+
+class ForgetsAsksWithItsServer(Lie, SkipLocked):
+    """Says that asks are on disk: they are in an unlogged table, which PostgreSQL empties after a crash."""
+
+    lies_about = "ask.accepted_by"
+
+    def install(self, site: Site, schema: Schema) -> None:
+        super().install(site, schema)
+        unlogged(site, "create_volume")
+
+
 class BuffersAsks(Liar):
     """Says that the kernel has the ask, and still has it itself."""
 
@@ -94,7 +140,7 @@ class DropsAsksWhenAway(Presence, Liar):
     class sending(honest.Sender):
         def ask(self, operation: Operation, body: bytes) -> None:
             super().ask(operation, body)
-            if not (self.site.folder / f"present-{ASK_GROUP}").exists():
+            if not present(self.site, ASK_GROUP):
                 self.db.execute("DELETE FROM message WHERE operation = ?", (operation.id,))
 
 
@@ -107,5 +153,5 @@ class WaitsForever(Presence, Liar):
     class sending(honest.Sender):
         def ask(self, operation: Operation, body: bytes) -> None:
             super().ask(operation, body)
-            if not (self.site.folder / f"present-{ASK_GROUP}").exists():
+            if not present(self.site, ASK_GROUP):
                 self.open[operation.id] = operation.message, time.monotonic() + 1e9

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import honest
+from honest import Honest
 
-from liars.base import Liar
-from sandbox.channel import Backlog
+from liars.base import Liar, Presence, present
+from sandbox.channel import ASK_GROUP, OWNER_GROUP, Backlog, Outcome
 from sandbox.exchange.schema import Operation, Schema
+from sandbox.guarantees import Delivery
 from sandbox.servers.valkey import connect
 from sandbox.site import Site
 
@@ -37,6 +39,38 @@ class GivesToBoth(Liar):
                 rows = list(found)
             self.mine.extend(row[0] for row in rows)
             return rows
+
+
+class CopiesForEachReceiver(Presence, Liar):
+    """What is sent while several receivers of a group are there is there several times."""
+
+    lies_about = "contract.competing"
+
+    class sending(honest.Sender):
+        def put(self, boxes: list[str], operation: Operation, body: bytes) -> None:
+            super().put([box for box in boxes for _ in range(max(1, present(self.site, box)))], operation, body)
+
+
+class ReleasesAnyway(Liar):
+    """Says at most once, and delivers again what was released."""
+
+    lies_about = "contract.release"
+    tell = replace(Honest.tell, delivery=Delivery.AT_MOST_ONCE)
+
+    class receiving(honest.Receiver):
+        def claim(self, limit: int) -> list[tuple[Any, ...]]:
+            rows = super().claim(limit)
+            if self.group != ASK_GROUP:
+                for row in rows:
+                    self.db.execute("UPDATE message SET due = due + 1e9 WHERE id = ?", row[:1])
+            return rows
+
+    class delivering(honest.Delivering):
+        def release(self, delay: float = 0.0) -> None:
+            self.db.execute("UPDATE message SET due = ? WHERE id = ?", (time.monotonic() + delay, self.row))
+
+    def backlog(self, site: Site) -> None:
+        return None
 
 
 class ComesBackAfterItsDeath(Liar):
@@ -88,21 +122,34 @@ class SaysItTwice(Liar):
     lies_about = "contract.outcomes"
 
     class sending(honest.Sender):
-        def tell(self, operation: Operation, body: bytes) -> None:
-            super().tell(operation, body)
-            self.ready.append(self.ready[-1])
+        def outcomes(self, timeout: float) -> list[Outcome]:
+            return [outcome for outcome in super().outcomes(timeout) for _ in range(2)]
 
 
 class WaitsInBegin(Liar):
-    """Waits in begin until a receiver comes, once a hundred tells lie there."""
+    """Waits in begin until a receiver comes, once a hundred operations lie there."""
 
     lies_about = "contract.begin"
 
     class sending(honest.Sender):
-        def tell(self, operation: Operation, body: bytes) -> None:
+        def put(self, boxes: list[str], operation: Operation, body: bytes) -> None:
             while self.db.execute("SELECT count(*) FROM message").fetchone()[0] > 100:
                 time.sleep(0.002)
-            super().tell(operation, body)
+            super().put(boxes, operation, body)
+
+
+class WaitsForItsOwner(Presence, Liar):
+    """Needs an owner, and waits in begin until it comes."""
+
+    lies_about = "contract.begin"
+    alone = True
+    share = replace(Honest.share, needs_owner=True)
+
+    class sending(honest.Sender):
+        def share(self, operation: Operation, body: bytes) -> None:
+            while not present(self.site, OWNER_GROUP):
+                time.sleep(0.002)
+            super().share(operation, body)
 
 
 class TakesTooMuch(Liar):
@@ -116,18 +163,27 @@ class TakesTooMuch(Liar):
 
 
 class LeaksToNeighbours(Liar):
-    """What is told on one site arrives on all."""
+    """What is told, asked or written on one site arrives on all."""
 
     lies_about = "contract.site"
     alone = True  # its lie disturbs every claim that is examined at the same time
 
     class sending(honest.Sender):
         def put(self, boxes: list[str], operation: Operation, body: bytes) -> None:
-            for folder in self.site.folder.parent.glob("*/honest.db"):
-                site = replace(self.site, folder=folder.parent)
-                with contextlib.closing(self.knobs.connect(site)) as self.db, contextlib.suppress(sqlite3.Error):
-                    super().put(boxes, operation, body)
-            self.db = self.knobs.connect(self.site)
+            for _ in self.everywhere():
+                super().put(boxes, operation, body)
+
+        def write(self, volume: int, body: bytes) -> None:
+            for _ in self.everywhere():
+                super().write(volume, body)
+
+        def everywhere(self) -> Iterator[None]:
+            mine = self.db
+            for file in self.site.folder.parent.glob("*/honest.db"):
+                site = replace(self.site, folder=file.parent)
+                with contextlib.closing(self.knobs.connect(site)) as self.db:
+                    yield
+            self.db = mine
 
 
 class LeavesTraces(Liar):

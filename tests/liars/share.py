@@ -9,11 +9,13 @@ import honest
 from honest import Honest
 from msgspec import Struct
 
-from liars.base import Liar
-from sandbox.channel import Outcome
+from liars.base import Liar, Lie, Presence, present, unlogged
+from sandbox.channel import OWNER_GROUP, Outcome
+from sandbox.db_share.skip_locked import SkipLocked
 from sandbox.errors import NoSuchVolume, Refusal
-from sandbox.exchange.schema import VolumeState
-from sandbox.guarantees import Reads
+from sandbox.exchange.schema import Schema, VolumeState
+from sandbox.guarantees import Acceptor, Reads
+from sandbox.site import Site
 
 
 class ReadsFromACache(Liar):
@@ -84,3 +86,42 @@ class NeedsNoOwner(Liar):
 
     lies_about = "share.needs_owner"
     share = replace(Honest.share, needs_owner=True)
+
+
+class GarblesStates(Liar):
+    """Loses what is not ASCII on the way."""
+
+    lies_about = "share.support"
+
+    class sending(honest.Sender):
+        def write(self, volume: int, body: bytes) -> None:
+            super().write(volume, body.decode("ascii", "ignore").encode())
+
+
+class NeedsAnOwnerAfterAll(Presence, Liar):
+    """Says that it needs no owner, and drops what is written before one has come."""
+
+    lies_about = "share.needs_owner"
+    alone = True
+
+    class sending(honest.Sender):
+        def write(self, volume: int, body: bytes) -> None:
+            if present(self.site, OWNER_GROUP):
+                super().write(volume, body)
+
+
+class AcceptsWritesForThePeer(Liar):
+    """Says that its owner has the write, and has not asked."""
+
+    lies_about = "share.accepted_by"
+    share = replace(Honest.share, accepted_by=Acceptor.PEER)
+
+
+class ForgetsStatesWithItsServer(Lie, SkipLocked):
+    """Says that states are on disk: they are in an unlogged table, which PostgreSQL empties after a crash."""
+
+    lies_about = "share.accepted_by"
+
+    def install(self, site: Site, schema: Schema) -> None:
+        super().install(site, schema)
+        unlogged(site, "volume_state")

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import honest
 from honest import Honest
 
-from liars.base import Liar, Presence
+from liars.base import Liar, Lie, Presence, present, unlogged
 from sandbox.channel import ASK_GROUP, Backlog, Outcome, Status
-from sandbox.exchange.schema import Operation
+from sandbox.db_share.skip_locked import SkipLocked
+from sandbox.exchange.schema import Operation, Schema
 from sandbox.guarantees import Acceptor, Delivery, Support, Tell
 from sandbox.site import Site
 
@@ -121,6 +122,16 @@ class AcceptsForThePeer(Liar):
     tell = replace(Honest.tell, accepted_by=Acceptor.PEER)
 
 
+class ForgetsWithItsServer(Lie, SkipLocked):
+    """Says that it is on disk: it is in an unlogged table, which PostgreSQL empties after a crash."""
+
+    lies_about = "tell.accepted_by"
+
+    def install(self, site: Site, schema: Schema) -> None:
+        super().install(site, schema)
+        unlogged(site, "image_downloaded")
+
+
 class DropsWhenAway(Presence, Liar):
     """Accepts while no receiver runs, and drops it."""
 
@@ -128,7 +139,7 @@ class DropsWhenAway(Presence, Liar):
 
     class sending(honest.Sender):
         def tell(self, operation: Operation, body: bytes) -> None:
-            boxes = [group for group in self.site.groups if (self.site.folder / f"present-{group}").exists()]
+            boxes = [group for group in self.site.groups if present(self.site, group)]
             self.put(boxes, operation, body)
             self.ready.append(Outcome(operation.id, Status.ACCEPTED))
 
