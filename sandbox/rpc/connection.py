@@ -25,7 +25,7 @@ _NOW = socket.MSG_DONTWAIT
 class Connection:
     """One connected peer.
 
-    out      bytes that the kernel has not taken yet, in order
+    out      bytes that the kernel has not taken yet, in order; whoever adds to it calls `flush`, once for many
     flushed  how many bytes that were in `out` the kernel has taken since
     ended    why nothing more will come, once that is so
     broken   whether it ended in the middle of a frame, or with one that nobody should send
@@ -55,10 +55,6 @@ class Connection:
                 return taken
         self.out += frame[taken:]
         return taken
-
-    def later(self, frame: bytes) -> None:
-        """Give a frame that may wait for the next `flush`, so that many leave in one act."""
-        self.out += frame
 
     def flush(self) -> None:
         """Offer the kernel what is in `out`. OSError: the connection is lost."""

@@ -1,12 +1,13 @@
 """What goes over the wire: a length, then that many bytes of JSON.
 
-    request   {"id": 7, "operation": 41, "method": "create_volume", "version": "1.0", "args": {"volume": 3, ...}}
+    request   {"method": "create_volume", "id": 7, "operation": 41, "version": "1.0", "args": {"volume": 3, ...}}
     answer    {"id": 7, "result": {"volume": 3, "host": "h1"}}     {"id": 7}: done, there is nothing to say
     error     {"id": 7, "error": "OverQuota", "reason": "project 2 may have 100 GB"}
 
 A method is a method: its name is the message's, its arguments are the fields of the body. `id` numbers the
 calls of one sender, so that an answer finds its call and never another one; `operation` is the id of the
-business operation, which may be called again.
+business operation, which may be called again. The method comes first, so that whoever decodes the rest in
+the same pass knows of which class the arguments are; any other order is understood too, less quickly.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from sandbox.errors import Malformed
-from sandbox.exchange.schema import Whole
+from sandbox.exchange.schema import UNREADABLE, Whole
 
 #: Bytes before each frame that give its length, unsigned, most significant first.
 LENGTH = 4
@@ -31,9 +32,9 @@ _NOTHING = Raw(b"")
 class Request(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One call. With `cast` nobody waits for an answer, and none is sent."""
 
+    method: Annotated[str, Meta(max_length=100)]
     id: Whole
     operation: Whole
-    method: Annotated[str, Meta(max_length=100)]
     version: Annotated[str, Meta(max_length=20)]
     args: Raw
     cast: bool = False
@@ -58,8 +59,9 @@ _reply: Callable[..., Reply] = Reply
 _length = struct.Struct(">I").unpack_from
 _encode = msgspec.json.Encoder().encode
 _requests = msgspec.json.Decoder(Request)
-_replies = msgspec.json.Decoder(Reply)
 _numbered = msgspec.json.Decoder(_Numbered)
+#: The reply in a frame, or one of `schema.UNREADABLE`. For whoever reads many in a row; else `unpack_reply`.
+decode_reply = msgspec.json.Decoder(Reply).decode
 
 
 def framed(data: bytes) -> bytes:
@@ -69,7 +71,7 @@ def framed(data: bytes) -> bytes:
 
 def pack_request(number: int, operation: int, method: str, version: str, args: Struct, cast: bool = False) -> bytes:
     """The frame of a call."""
-    data = _encode(_request(number, operation, method, version, args, cast))
+    data = _encode(_request(method, number, operation, version, args, cast))
     return len(data).to_bytes(LENGTH, "big") + data
 
 
@@ -94,15 +96,15 @@ def unpack_request(data: bytes) -> Request:
     """The request in a frame, or `Malformed`."""
     try:
         return _requests.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"not a request: {str(error)[:200]}") from None
 
 
 def unpack_reply(data: bytes) -> Reply:
     """The reply in a frame, or `Malformed`."""
     try:
-        return _replies.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return decode_reply(data)
+    except UNREADABLE as error:
         raise Malformed(f"not a reply: {str(error)[:200]}") from None
 
 
@@ -110,7 +112,7 @@ def number_of(data: bytes) -> int | None:
     """The call's number in a frame that is no request, so that its sender can be told; None: there is none."""
     try:
         return _numbered.decode(data).id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
+from itertools import repeat
 
 from sandbox.errors import Malformed
 from sandbox.rpc.connection import PATIENT, Connection, wait
@@ -90,7 +91,7 @@ class Peers:
     def later(self, peer: Peer, frame: bytes) -> None:
         """Send a frame with the next `flush`, together with all others for this peer."""
         if not peer.deaf:
-            peer.later(frame)
+            peer.out += frame
             self._unflushed.add(peer)
 
     def flush(self) -> None:
@@ -141,8 +142,7 @@ class Peers:
                 self._refused.append("a stranger, who does not know the secret; connection closed")
                 self._drop(peer, "a stranger")
                 return False
-        for frame in frames:
-            self.heard.append((peer, frame))
+        self.heard.extend(zip(repeat(peer), frames))
         if peer.ended:
             if peer.broken:
                 self._refused.append(peer.ended)

@@ -24,12 +24,12 @@ from msgspec import Struct
 from sandbox import channel, guarantees
 from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel, Outcome
 from sandbox.errors import BadArgument, Definite, Malformed, Refusal, RemoteError
-from sandbox.exchange.schema import Operation, Schema, Verb
+from sandbox.exchange.schema import UNREADABLE, Operation, Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
 from sandbox.rpc.calls import Call
 from sandbox.rpc.directory import Transport, announce, folder_of
-from sandbox.rpc.dispatch import check_length, pack_answer, understand
-from sandbox.rpc.framing import HEADER, Request, pack_done, pack_error, pack_request, unpack_request
+from sandbox.rpc.dispatch import Called, check_length, complain, methods, pack_answer, speaks
+from sandbox.rpc.framing import HEADER, pack_done, pack_error, pack_request, unpack_request
 from sandbox.rpc.links import Group, Links
 from sandbox.rpc.peers import Peer, Peers
 from sandbox.site import Site
@@ -186,30 +186,27 @@ class Sender(channel.Sender):
 class Receiver(channel.Receiver):
     """Takes calls. See `channel.Receiver`.
 
-    set_aside     reason of every delivery that was set aside. Nothing is stored here: this list and the error
-                  at the sender are all there is of a dead letter channel.
-    acknowledged  the messages that nobody answers: settling them tells their sender
+    set_aside  reason of every delivery that was set aside. Nothing is stored here: this list and the error
+               at the sender are all there is of a dead letter channel.
     """
 
     def __init__(self, knobs: Socket, site: Site, schema: Schema, group: str, name: str) -> None:
         self.refused: list[str] = []
         self.set_aside: list[str] = []
         self.schema, self.max_bytes = schema, knobs.max_bytes
-        self.acknowledged = {message.name for message in schema.messages.values() if message.answer is None}
         announced = announce(folder_of(site, group), name, knobs.transport)
         self.peers = Peers(announced, knobs.max_bytes + HEADER, self.refused)
-        self._requests = self.peers.heard
+        self._decode = methods(schema)
 
     def take(self, timeout: float, limit: int = 1) -> list[channel.Delivery]:
         """See `channel.Receiver.take`. Acknowledgements of what was settled leave first, together."""
-        deadline = time.monotonic() + timeout
         self.peers.flush()
-        left = timeout
+        if taken := self._unpack(limit):
+            return taken
+        left, deadline = timeout, time.monotonic() + timeout
         while True:
-            if not self._requests:
-                self.peers.hear(left)
-            taken = self._unpack(limit)
-            if taken:
+            self.peers.hear(left)
+            if taken := self._unpack(limit):
                 return taken
             self.peers.flush()  # what was refused is told so
             left = max(0.0, deadline - time.monotonic())
@@ -221,31 +218,42 @@ class Receiver(channel.Receiver):
         if self.peers.closed:
             return
         self.peers.hear(0)
-        for peer, frame in self._requests:
+        for peer, frame in self.peers.heard:
             with contextlib.suppress(Malformed):
                 if not (request := unpack_request(frame)).cast:
                     self.peers.later(peer, pack_error(request.id, "Definite", "the receiver closed before it took it"))
-        self._requests.clear()
+        self.peers.heard.clear()
         self.peers.close()
 
     def _unpack(self, limit: int) -> list[channel.Delivery]:
         taken: list[channel.Delivery] = []
-        while self._requests and len(taken) < limit:
-            peer, frame = self._requests.popleft()
+        heard, decode, version = self.peers.heard, self._decode, self.schema.version
+        while heard and len(taken) < limit:
+            peer, frame = heard.popleft()
             try:
-                request = unpack_request(frame)
-            except Malformed as error:
-                self.peers.refuse(peer, frame, error)
+                call = decode(frame)
+            except UNREADABLE:
+                self._refuse(peer, frame)
                 continue
-            try:
-                body = understand(request, self.schema)
-            except Definite as error:
-                self.refused.append(str(error)[:300])
-                if not request.cast:
-                    self.peers.later(peer, pack_error(request.id, type(error).__name__, str(error)))
+            if call.version == version or speaks(call.version, version):
+                taken.append(Delivery(self, peer, call))
             else:
-                taken.append(Delivery(self, peer, request, Operation(request.operation, request.method, body)))
+                self._refuse(peer, frame)
         return taken
+
+    def _refuse(self, peer: Peer, frame: bytes) -> None:
+        """Find out what is wrong with it, which took no time while all was well, and tell the sender."""
+        try:
+            request = unpack_request(frame)
+        except Malformed as error:
+            self.peers.refuse(peer, frame, error)
+            return
+        try:
+            complain(request, self.schema)
+        except Definite as error:
+            self.refused.append(str(error)[:300])
+            if not request.cast:
+                self.peers.later(peer, pack_error(request.id, type(error).__name__, str(error)))
 
 
 class Delivery(channel.Delivery):
@@ -254,30 +262,30 @@ class Delivery(channel.Delivery):
     attempt = 1
     _answered = False
 
-    def __init__(self, receiver: Receiver, peer: Peer, request: Request, operation: Operation) -> None:
-        self.operation = operation
+    def __init__(self, receiver: Receiver, peer: Peer, call: Called) -> None:
+        self.operation = Operation(call.operation, call.message.name, call.args)
         self._receiver = receiver
         self._peer = peer
-        self._request = request
+        self._call = call
 
     def reply(self, result: Struct | Refusal) -> None:
         """Answer, at once. A refusal of a kind that is not allowed to travel arrives as `RemoteError`.
 
         Raises `TooLarge` for an answer that is longer than the channel's limit; the asker can still be refused.
         """
-        receiver, request = self._receiver, self._request
-        if self._answered or request.method in receiver.acknowledged:
+        receiver, call = self._receiver, self._call
+        if self._answered or call.acknowledged:
             return
-        frame = pack_answer(request.id, request.method, result, receiver.schema, receiver.max_bytes)
+        frame = pack_answer(call.id, call.message.name, result, receiver.schema, receiver.max_bytes)
         self._answered = True
         receiver.peers.say(self._peer, frame)
 
     def settle(self) -> None:
         """Acknowledge what nobody answers, with the next `take`. An ask is not acknowledged: it is answered."""
-        request = self._request
-        if not self._answered and not request.cast and request.method in self._receiver.acknowledged:
+        call = self._call
+        if call.acknowledged and not self._answered and not call.cast:
             self._answered = True
-            self._receiver.peers.later(self._peer, pack_done(request.id))
+            self._receiver.peers.later(self._peer, pack_done(call.id))
 
     def release(self, delay: float = 0.0) -> None:
         """Always raises `BadArgument`: nothing is stored, so nothing can come again."""
@@ -294,6 +302,6 @@ class Delivery(channel.Delivery):
         Not that it failed: the work may have been done in part.
         """
         self._receiver.set_aside.append(reason)
-        if not self._answered and not self._request.cast:
+        if not self._answered and not self._call.cast:
             self._answered = True
-            self._receiver.peers.say(self._peer, pack_error(self._request.id, RemoteError.__name__, reason))
+            self._receiver.peers.say(self._peer, pack_error(self._call.id, RemoteError.__name__, reason))
