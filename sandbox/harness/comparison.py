@@ -17,6 +17,8 @@ from sandbox.harness.words import duration, html_table, plural, text_table
 from sandbox.harness.workload import Workload
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from sandbox.charts.chart import Chart
@@ -114,6 +116,12 @@ class Comparison:
     def sentences(self) -> list[str]:
         """Two or three plain sentences computed from the figures; a difference within the intervals is a tie."""
         return [*(_ranking(self.of(verb)) for verb in self.verbs), *_stale(self), _health(self)]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report, charts, figures and histories into a folder; `sandbox.load` reads it again. See `store`."""
+        from sandbox.harness.store import save_comparison
+
+        return save_comparison(self, folder)
 
     def charts(self) -> list[Chart]:
         """The charts of the report."""
