@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import statistics
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -212,11 +213,21 @@ def _stale(comparison: Comparison) -> list[str]:
 def _health(comparison: Comparison) -> str:
     findings = [f"{cell.channel}: {finding}" for cell in comparison.cells for finding in cell.findings]
     runs = plural(len(comparison.results), "run")
-    doubtful = [r for r in comparison.results if r.verdict.state is not State.VALID]
-    judged = "all of them valid" if not doubtful else f"{len(doubtful)} of them not valid"
-    reasons = "".join(f" {r.history.channel}: {'; '.join(r.verdict.reasons)}." for r in doubtful)
-    business = "every bill, volume and state is right" if not findings else " ".join(findings)
-    return f"{runs}, {judged};{reasons} {business}{'' if findings else '.'}"
+    doubtful = [cell.channel for cell in comparison.cells for r in cell.results if r.verdict.state is not State.VALID]
+    judged = f"{len(doubtful)} of them not valid ({_tally(doubtful)}): {_why(comparison)}" if doubtful else "all valid"
+    business = "every bill, volume and state is right." if not findings else " ".join(findings)
+    return f"{runs}, {judged}; {business}"
+
+
+def _tally(names: list[str]) -> str:
+    """ "spool 4, socket 2"."""
+    return ", ".join(f"{name} {number}" for name, number in Counter(names).items())
+
+
+def _why(comparison: Comparison) -> str:
+    """Each kind of reason once; the figures of every run stand in the report and in `results`."""
+    reasons = [reason for result in comparison.results for reason in result.verdict.reasons]
+    return ", ".join(dict.fromkeys(reason.split(":")[0] for reason in reasons))
 
 
 def _frame_row(cell: Cell) -> dict[str, Any]:
