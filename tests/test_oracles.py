@@ -277,3 +277,10 @@ def test_the_state_of_another_volume() -> None:
 
     assert found.mismatched == 1
     assert not found.right
+
+
+def test_going_back_and_staying_there_is_going_back_twice() -> None:
+    book = Book("WWRRR").well(1, 2).sent(3).answered(3, value=2, detail=2)
+    book.sent(4).answered(4, value=1, detail=1).sent(5).answered(5, value=1, detail=1)
+
+    assert states(book.history()).backwards == 2
