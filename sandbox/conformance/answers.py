@@ -91,7 +91,7 @@ def late_answers_are_dropped(proof: Proof) -> str:
     late = sender.late()
     return check(
         unknown is not None
-        and [o.status for o in reported] == [Status.UNKNOWN]
+        and {o.status for o in reported} == {Status.UNKNOWN}
         and (on_time or overtaken)
         and late == (1 if on_time else 2),
         sent=f"an ask that was answered only after {SHORT} s had passed and another ask had begun",
