@@ -22,7 +22,7 @@ from thin import Folder
 
 from sandbox.errors import RunFailed
 from sandbox.harness.checker import State, account, judge
-from sandbox.harness.guard import PREFIX, sweep_stale
+from sandbox.harness.cleaning import PREFIX, sweep_stale
 from sandbox.harness.run import run_history
 from sandbox.harness.session import Session, default_session, end_default_session
 from sandbox.harness.workload import Workload

@@ -259,9 +259,9 @@ def test_a_paused_receiver_is_a_finding_and_no_doubt(session: Session) -> None:
 def test_a_sender_that_never_comes_back_does_not_hold_the_run_for_ever(
     session: Session, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module._Run, "_longest_silence", lambda _: 0.5)
+    monkeypatch.setattr(run_module, "STUCK", 0.5)
 
-    history = run_history(Fifo(), small(), session, [(0.05, lambda cast: cast["sender-0"].pause())])
+    history = run_history(Fifo(), small(timeout=0.1), session, [(0.05, lambda cast: cast["sender-0"].pause())])
 
     verdict = judge(history)
     assert verdict.state is State.UNKNOWN

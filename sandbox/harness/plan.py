@@ -73,6 +73,18 @@ class Plan:
         busy = self.rows[self.rows["service"] > 0]
         return dict(zip(busy["id"].tolist(), busy["service"].tolist(), strict=True))
 
+    @property
+    def longest_silence(self) -> float:
+        """Seconds that may pass without any event although all goes as planned: nobody sends, one works."""
+        import numpy as np
+
+        return float(np.max(np.diff(self.rows["due"], prepend=0), initial=0)) / 1e9 + self.longest_service
+
+    @property
+    def longest_service(self) -> float:
+        """Seconds that a receiver works on one operation, at most."""
+        return float(self.rows["service"].max(initial=0)) / 1e9
+
     def to_bytes(self) -> bytes:
         """What is stored, and compared: same seed, same bytes."""
         return json.dumps(self.senders).encode() + b"\n" + self.rows.tobytes()

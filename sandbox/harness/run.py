@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox.channel import ASK_GROUP, OWNER_GROUP, Backlog, Channel
+from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel
 from sandbox.errors import BadArgument, RunFailed
 from sandbox.exchange.schema import EXCHANGE, Verb
 from sandbox.guarantees import Support
@@ -33,6 +33,8 @@ from sandbox.harness.workload import Workload
 _RECORDS = 4 * 4
 #: seconds without any progress after which a drain is given up
 PATIENCE = 3.0
+#: seconds of silence, beyond all that was planned, after which a sender is taken for stuck
+STUCK = 13.0
 #: seconds that a participant has for closing its end when it is told to stop
 FAREWELL = 10.0
 
@@ -96,7 +98,8 @@ class _Run:
             raise
         self._leave()
         self._facts["clock_gap"] = (time.time() - wall) - (time.monotonic() - clock)
-        self._note_backlog()
+        backlog = self._channel.backlog(self._cast.site)
+        self._facts["backlog"] = asdict(backlog) if backlog is not None else None
         history = self._history()
         self._channel.uninstall(self._cast.site)
         for path in self._cast.journals.values():
@@ -191,6 +194,7 @@ class _Run:
             self._cast[name].send(self._start)
         todo = sorted(interventions, key=lambda entry: entry[0])
         watch, looked = Watch(self._cast.journals), 0.0
+        silence = STUCK + self._workload.timeout + self._plan.longest_silence
         while waiting or todo:
             elapsed = (time.monotonic_ns() - self._start) / 1e9
             while todo and todo[0][0] <= elapsed:
@@ -201,18 +205,10 @@ class _Run:
             self._check_guard()
             if elapsed > looked + 1:
                 looked = elapsed
-                if not todo and watch.stood_still_for() > self._longest_silence():
+                if not todo and watch.stood_still_for() > silence:
                     self._notes += [f"{name} neither sent nor ended any more" for name in sorted(waiting)]
                     return
             time.sleep(0.005)
-
-    def _longest_silence(self) -> float:
-        """Seconds that may pass without any event although nothing is wrong: far beyond what was planned."""
-        import numpy as np
-
-        rows = self._plan.rows
-        gap = np.max(np.diff(rows["due"], prepend=0), initial=0)
-        return 10 + PATIENCE + self._workload.timeout + float(gap + np.max(rows["service"])) / 1e9
 
     def _check_guard(self) -> None:
         if not self._session.alive:
@@ -234,7 +230,6 @@ class _Run:
 
     def _drain(self) -> None:
         watch, seen = Watch(self._cast.journals), -1
-        service = float(self._plan.rows["service"].max()) / 1e9  # so long one may work and leave no record
         while True:
             self._check_guard()
             if (events := watch.events()) != seen:
@@ -244,16 +239,13 @@ class _Run:
             backlog = self._channel.backlog(self._cast.site)
             if backlog is not None and backlog.ready == 0 and backlog.claimed == 0:
                 return
-            horizon = PATIENCE + service + (backlog.lease if backlog is not None else 0.0)
+            horizon = PATIENCE + self._plan.longest_service + (backlog.lease if backlog is not None else 0.0)
             if watch.stood_still_for() > horizon:
-                self._unresolved(backlog)
+                if backlog is not None:
+                    left = f"{backlog.ready} ready and {backlog.claimed} claimed operations"
+                    self._notes.append(f"the drain is unresolved: {left} lie in the channel and nobody works on them")
                 return
             time.sleep(0.02)
-
-    def _unresolved(self, backlog: Backlog | None) -> None:
-        if backlog is not None:
-            left = f"{backlog.ready} ready and {backlog.claimed} claimed operations"
-            self._notes.append(f"the drain is unresolved: {left} lie in the channel and nobody works on them")
 
     # --- verify ---------------------------------------------------------------------------------
 
@@ -289,10 +281,6 @@ class _Run:
         while (status := self._session.exit_status(pid)) is None and time.monotonic() < deadline:
             time.sleep(0.002)  # the end of its link is seen before the guard has reported it
         return status
-
-    def _note_backlog(self) -> None:
-        backlog = self._channel.backlog(self._cast.site)
-        self._facts["backlog"] = asdict(backlog) if backlog is not None else None
 
     def _history(self) -> History:
         return History(
