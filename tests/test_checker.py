@@ -346,7 +346,7 @@ def test_a_pacer_that_overslept_leaves_it_unknown() -> None:
     verdict = judge(late_by(20, idle=1).history())
 
     assert verdict.state is State.UNKNOWN
-    assert "the pacer itself was late: p99 19" in verdict.reasons[0]
+    assert "the pacer itself was late by 10.1" in verdict.reasons[0]
 
 
 def test_a_sender_that_its_channel_kept_is_not_a_late_pacer() -> None:
@@ -356,8 +356,12 @@ def test_a_sender_that_its_channel_kept_is_not_a_late_pacer() -> None:
 def test_a_late_pacer_is_to_blame_for_all_that_fell_due_while_it_was_late() -> None:
     late, _ = pacer_lateness(late_by(40, idle=1).history())
 
-    # Then 40 of 100 were late, by 40, 39, 38 ... ms: the second worst is the p99
-    assert late == pytest.approx(39e6, rel=0.03)
+    # Then 40 of 100 were late, by 40, 39, 38 ... ms: ten of them lie beyond the p90, the highest that 100 can carry
+    assert late == pytest.approx(30.1e6, rel=0.03)
+
+
+def test_a_hiccup_that_moves_no_percentile_which_is_quoted_is_allowed() -> None:
+    assert judge(late_by(5, idle=1).history()).state is State.VALID
 
 
 def test_a_lateness_below_a_millisecond_is_allowed() -> None:
@@ -365,9 +369,9 @@ def test_a_lateness_below_a_millisecond_is_allowed() -> None:
 
 
 def test_a_lateness_below_a_quarter_of_the_slowest_responses_is_allowed() -> None:
-    quick, slow = late_by(8, idle=1), Book("T" * 100)
+    quick, slow = late_by(16, idle=1), Book("T" * 100)
     for number in range(1, 101):
-        at = max(number - 1.0, 57.0) if number >= 50 else number - 1.0
+        at = max(number - 1.0, 65.0) if number >= 50 else number - 1.0
         slow.sent(number, at=at).accepted(number, at=at + 0.1).worked(number, at=at + 50, took=0.1)
 
     assert judge(quick.history()).state is State.UNKNOWN

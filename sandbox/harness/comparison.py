@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sandbox.exchange.schema import Verb
-from sandbox.guarantees import Ask, Share, Tell
+from sandbox.guarantees import Acceptor, Ask, Share, Tell
 from sandbox.harness.checker import State
 from sandbox.harness.floors import FloorTimes
-from sandbox.harness.measure import Measure, Quantile, Samples, quantile
+from sandbox.harness.measure import QUOTED, Measure, Quantile, Samples, quantiles
 from sandbox.harness.result import Result
 from sandbox.harness.words import duration, html_table, plural, text_table
 from sandbox.harness.workload import Workload
@@ -28,6 +28,15 @@ WHAT = {
     Verb.TELL: "told -> metered",
     Verb.ASK: "asked -> answered",
     Verb.SHARE: "read -> answered",
+}
+
+#: what "accepted" means, in words
+HAS_IT = {
+    Acceptor.NOBODY: "that the sender itself has it",
+    Acceptor.KERNEL: "that the kernel has it",
+    Acceptor.PEER: "that the receiver has done it",
+    Acceptor.SERVER: "that the server has it in memory",
+    Acceptor.DISK: "that it is flushed to disk",
 }
 
 
@@ -57,7 +66,8 @@ class Cell:
     def quantile(self, q: float = 0.5, measure: Measure = Measure.RESPONSE) -> Quantile:
         """A percentile over all repeats, with its interval."""
         if (q, measure) not in self._quantiles:
-            self._quantiles[q, measure] = quantile(self.samples(measure), q)
+            found = quantiles(self.samples(measure), tuple({*QUOTED, q}))
+            self._quantiles.update({(each, measure): quantile for each, quantile in found.items()})
         return self._quantiles[q, measure]
 
     @functools.cached_property
@@ -158,7 +168,7 @@ class Comparison:
 
 
 def _row(cell: Cell) -> list[str]:
-    p50, p90, p99 = (cell.quantile(q) for q in (0.5, 0.9, 0.99))
+    p50, p90, p99 = (cell.quantile(q) for q in QUOTED)
     return [
         WHAT[cell.verb],
         cell.channel,
@@ -190,9 +200,9 @@ def _ranking(cells: list[Cell]) -> str:
         worst = rest[-1]
         ratio = (worst.quantile().value or 0.0) / (best.quantile().value or 1.0)
         sentence += f"; {worst.channel} takes {duration(worst.quantile().value)}, {ratio:.1f} times as long"
-        sentence += f", and is accepted by the {worst.promise.accepted_by}, not the {best.promise.accepted_by}" * (
-            worst.promise.accepted_by is not best.promise.accepted_by
-        )
+        if best.verb is not Verb.SHARE and worst.promise.accepted_by is not best.promise.accepted_by:
+            sentence += f" - but there accepted means {HAS_IT[worst.promise.accepted_by]}, "
+            sentence += f"with {best.channel} {HAS_IT[best.promise.accepted_by]}"
     return sentence + "."
 
 
@@ -239,7 +249,7 @@ def _frame_row(cell: Cell) -> dict[str, Any]:
         "accepted_by": str(cell.promise.accepted_by),
     }
     for measure in (Measure.RESPONSE, Measure.ACCEPTANCE):
-        for q in (0.5, 0.9, 0.99):
+        for q in QUOTED:
             found = cell.quantile(q, measure)
             name = f"{measure}_p{q * 100:g}_ms"
             row[name] = found.value / 1e6 if found.value is not None else None

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: a percentile is quoted only where at least so many samples lie beyond it
 BEYOND = 10
+#: the percentiles that tables show
+QUOTED = (0.5, 0.9, 0.99)
 NEVER = 1 << 62
 
 
@@ -135,10 +137,22 @@ class Quantile:
         return self.low <= other.high and other.low <= self.high
 
 
-def quantile(repeats: Sequence[Samples], q: float, seed: int = 1, rounds: int = 400) -> Quantile:
-    """A percentile over the pooled repeats of a run.
+def highest_quotable(count: int) -> float:
+    """The highest percentile, as a fraction up to 0.99, beyond which `count` samples leave at least `BEYOND`."""
+    return min(0.99, max(0.5, 1 - BEYOND / max(1, count)))
 
-    The interval comes from a bootstrap that draws repeats, and within each of them blocks of
+
+def quantile(repeats: Sequence[Samples], q: float, seed: int = 1, rounds: int = 400) -> Quantile:
+    """One percentile over the pooled repeats; see `quantiles`."""
+    return quantiles(repeats, (q,), seed, rounds)[q]
+
+
+def quantiles(
+    repeats: Sequence[Samples], qs: Sequence[float], seed: int = 1, rounds: int = 400
+) -> dict[float, Quantile]:
+    """Percentiles over the pooled repeats of a run.
+
+    The intervals come from a bootstrap that draws repeats, and within each of them blocks of
     neighbouring operations: neighbours are not independent, and neither is a whole run.
     """
     import numpy as np
@@ -146,21 +160,27 @@ def quantile(repeats: Sequence[Samples], q: float, seed: int = 1, rounds: int = 
     full = [np.concatenate([r.ns.astype(float), np.full(r.censored, np.inf)]) for r in repeats if r.count]
     pooled = np.concatenate(full) if full else np.array([])
     count = len(pooled)
-    if count - _rank(count, q) < BEYOND or count * q < 1:
-        return Quantile(q, None, float("nan"), float("nan"), count)
+    nan = float("nan")
+    found = {q: Quantile(q, None, nan, nan, count) for q in qs}
+    quoted = [q for q in qs if count - _rank(count, q) >= BEYOND and count * q >= 1]
+    if not quoted:
+        return found
     rng = np.random.Generator(np.random.PCG64(seed))
-    drawn = np.array([_pick(np.concatenate(_redraw(full, rng)), q) for _ in range(rounds)])
-    drawn.sort()
+    drawn = np.array([_pick(np.concatenate(_redraw(full, rng)), quoted) for _ in range(rounds)])
+    drawn.sort(axis=0)
     low, high = drawn[int(0.025 * rounds)], drawn[int(0.975 * rounds)]
-    return Quantile(q, _pick(pooled, q), float(low), float(high), count)
+    for q, value, least, most in zip(quoted, _pick(pooled, quoted), low, high, strict=True):
+        found[q] = Quantile(q, float(value), float(least), float(most), count)
+    return found
 
 
-def _pick(values: Array, q: float) -> float:
-    """The order statistic: no interpolation, so that an infinite sample never spoils its neighbours."""
+def _pick(values: Array, qs: Sequence[float]) -> Array:
+    """The order statistics: no interpolation, so that an infinite sample never spoils its neighbours."""
     import numpy as np
 
-    index = _rank(len(values), q) - 1
-    return float(np.partition(values, index)[index])
+    indices = [_rank(len(values), q) - 1 for q in qs]
+    picked: Array = np.partition(values, indices)[indices]
+    return picked
 
 
 def _rank(count: int, q: float) -> int:

@@ -13,7 +13,7 @@ from sandbox.guarantees import Delivery, Share
 from sandbox.harness import checker
 from sandbox.harness.checker import Accounts, State, Verdict
 from sandbox.harness.history import History
-from sandbox.harness.measure import Measure, Quantile, Samples, quantile, samples
+from sandbox.harness.measure import QUOTED, Measure, Quantile, Samples, quantiles, samples
 from sandbox.harness.plan import READ, WRITE
 from sandbox.harness.words import duration, html_table, plural, text_table
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sandbox.charts.chart import Chart
-
-QUOTED = (0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,14 @@ class Result:
 
     def quantile(self, verb: Verb | str, q: float = 0.5, measure: Measure | str = Measure.RESPONSE) -> Quantile:
         """One percentile with its interval."""
-        return quantile([self.samples(verb, measure)], q)
+        key = (Verb(verb), Measure(measure))
+        if key not in self._quantiles or q not in self._quantiles[key]:
+            self._quantiles[key] = quantiles([self.samples(*key)], tuple({*QUOTED, q}))
+        return self._quantiles[key][q]
+
+    @functools.cached_property
+    def _quantiles(self) -> dict[tuple[Verb, Measure], dict[float, Quantile]]:
+        return {}
 
     def latencies(self) -> Chart:
         """The response times as a distribution (ECDF on a log axis)."""
