@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from sandbox.catalogue import find, sound_channels
 from sandbox.channel import Channel
@@ -19,6 +18,7 @@ from sandbox.harness.progress import Progress
 from sandbox.harness.result import Result
 from sandbox.harness.run import run_history
 from sandbox.harness.session import Session, default_session, end_default_session
+from sandbox.harness.words import plural
 from sandbox.harness.workload import Workload
 
 #: what `compare` offers when it is not told otherwise; a p99 needs 1000 samples over all repeats,
@@ -94,6 +94,7 @@ class _Comparing:
     ) -> None:
         self._base, self._verbs, self._rounds, self._session = base, verbs, rounds, session
         self._notes: list[str] = []
+        self._reruns: list[str] = []
         self._channels = self._available(channels)
         self._pairs = [(c, v) for c in self._channels for v in verbs if self._offers(c, v)]
         self._with_floors = floors
@@ -152,14 +153,19 @@ class _Comparing:
         for _ in range(RETRIES):
             if result.verdict.state is not State.UNKNOWN:
                 break
-            self._notes.append(f"{what} was run again: it was unknown because {'; '.join(result.verdict.reasons)}.")
+            self._reruns.append(f"{what}: {'; '.join(result.verdict.reasons)}")
             result = Result(run_history(channel, workload, self._session))
         self._results[_name(channel), verb].append(result)
 
     def _comparison(self, started: str) -> Comparison:
         from sandbox.machine import machine
 
-        facts: dict[str, Any] = {"started": started, "machine": machine(), "repeats": self._rounds}
+        facts = {"started": started, "machine": machine(), "repeats": self._rounds, "run_again": self._reruns}
+        if self._reruns:
+            number = plural(len(self._reruns), "run")
+            self._notes.append(
+                f"{number} turned out unknown and {'was' if len(self._reruns) == 1 else 'were'} run again."
+            )
         cells = [
             Cell(
                 _name(channel),

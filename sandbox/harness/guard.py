@@ -176,8 +176,10 @@ class Guard:
 def _preload() -> None:
     import importlib
 
-    for module in ("cloudpickle", "sandbox.harness.roles", "sandbox.catalogue"):
-        importlib.import_module(module)
+    # psycopg takes a tenth of a second; channels import it only where they connect, and nobody should wait for it there
+    for module in ("cloudpickle", "sandbox.harness.roles", "sandbox.catalogue", "psycopg"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     from sandbox.catalogue import catalogue
 
     with contextlib.suppress(Exception):  # a channel that somebody is editing: who wants to use it will be told

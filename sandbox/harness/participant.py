@@ -31,10 +31,11 @@ def participate(link_fd: int, life_fd: int) -> None:
     link = Connection(link_fd)
     while True:
         try:
-            function, arguments = pickle.loads(link.recv_bytes())
+            task = link.recv_bytes()
         except EOFError:
             return
         try:
+            function, arguments = pickle.loads(task)  # of its own parent, over the pipe it was born with
             link.send(("done", function(link, *arguments)))
         except (BrokenPipeError, EOFError):
             return
