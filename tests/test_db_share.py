@@ -22,9 +22,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.channel import ASK_GROUP, Channel, Delivery, Outcome, Receiver, Sender, Status
+from sandbox.db_share import compare_and_swap, postgres
 from sandbox.db_share.compare_and_swap import CompareAndSwap
 from sandbox.db_share.floor import PostgresFloor, SqliteFloor
+from sandbox.db_share.pipeline import Pipeline
 from sandbox.db_share.skip_locked import SkipLocked
+from sandbox.db_share.tables import Statement
 from sandbox.errors import BadArgument, Malformed, OverQuota, ServerUnavailable, TooLarge
 from sandbox.exchange.schema import (
     EXCHANGE,
@@ -533,6 +536,28 @@ def test_competing_receivers_never_both_get_a_row(install: Callable[..., Place],
     assert all(shares)
 
 
+def test_a_row_that_has_changed_since_it_was_read_is_not_claimed(
+    in_sqlite: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a receiver that is overtaken between reading and writing
+    tell(in_sqlite.sender(), told())
+    slow, quick = in_sqlite.receiver(name="slow"), in_sqlite.receiver(name="quick")
+    overtaken: list[Delivery] = []
+
+    def look_and_be_overtaken(*what: Any) -> list[Any]:
+        monkeypatch.undo()
+        seen = look(*what)
+        overtaken.extend(quick.take(0))
+        return seen
+
+    look = compare_and_swap.look
+    monkeypatch.setattr(compare_and_swap, "look", look_and_be_overtaken)
+
+    # Then only the quick one has the row
+    assert slow.take(0) == []
+    assert len(overtaken) == 1
+
+
 def test_a_released_row_comes_back_no_sooner_than_its_delay(place: Place) -> None:
     tell(place.sender(), told())
     receiver = place.receiver()
@@ -593,6 +618,27 @@ def test_an_answer_after_the_timeout_is_counted_and_dropped(install: Callable[..
     # Then it is counted, and gone
     assert sender.late == 1
     assert place.sql("SELECT count(*) FROM {s}create_volume_answer") == [(0,)]
+
+
+def test_a_notification_that_comes_with_results_is_heard(postgres_address: str) -> None:
+    # Given a connection that notifies itself, so that result and notification come in one piece
+    pipe = Pipeline(postgres_address, postgres.RECEIVING, "self")
+    while pipe.busy:
+        pipe.wait(1)
+        pipe.finished()
+    pipe.rung = False
+    pipe.send([(postgres.NOTIFY, (b"self",)), (Statement("late", "SELECT pg_sleep(0.05)"), ())], "ring")
+
+    # When the result has been taken
+    while (done := pipe.finished()) is None:
+        time.sleep(0.1)
+        pipe.wait(1)
+    assert not done.error
+    assert pipe.finished() is None
+
+    # Then the other has been heard, without anything more coming in
+    assert pipe.rung
+    pipe.close()
 
 
 # --- the connection breaks ------------------------------------------------------------------------

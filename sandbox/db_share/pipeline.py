@@ -70,10 +70,9 @@ class Pipeline:
         from psycopg.conninfo import make_conninfo
 
         self._pq, self._error = pq, psycopg.Error
+        settings = " ".join(f"-c {option}" for option in options)
         try:
-            conninfo = make_conninfo(
-                address, client_encoding="utf8", options=" ".join(f"-c {option}" for option in options)
-            )
+            conninfo = make_conninfo(address, client_encoding="utf8", options=settings)
         except psycopg.Error as error:
             raise ServerUnavailable("PostgreSQL", f"its address cannot be read: {str(error).strip()}") from None
         self._conninfo, self._listen = conninfo.encode(), b'LISTEN "' + listen.replace('"', '""').encode() + b'"'
@@ -137,11 +136,12 @@ class Pipeline:
                 self._collect(self._in_flight[0], result)
             elif (done := self._settled(self._in_flight.popleft())) is not None:
                 return done
+        self._hear()
         return None
 
     @property
     def busy(self) -> bool:
-        """Whether the outcome of something that was sent has not come yet."""
+        """Whether an outcome has not come yet."""
         return bool(self._in_flight)
 
     def wait(self, timeout: float) -> None:
@@ -153,8 +153,7 @@ class Pipeline:
         try:
             select.select([socket], [socket] if self._unsent else [], [], timeout)
             self._pg.consume_input()
-            while self._pg.notifies():
-                self.rung = True
+            self._hear()
             if self._unsent:
                 self._flush()
         except self._error as error:
@@ -182,8 +181,7 @@ class Pipeline:
         """Prepare in a transaction of its own, so that a failure undoes nothing but that."""
         assert self._open is None, "an unproven statement needs a transaction of its own"
         self._prepared.add(statement)
-        name, sql = statement.name.encode(), statement.sql.encode()
-        self._internal(statement, lambda pg: pg.send_prepare(name, sql))
+        self._internal(statement, lambda pg: pg.send_prepare(statement.name.encode(), statement.sql.encode()))
 
     def _internal(self, statement: Statement, send: Callable[[PGconn], None]) -> None:
         self._open = Transaction(preparing=statement)
@@ -231,6 +229,11 @@ class Pipeline:
             transaction.error = result.get_error_message().strip()
         transaction.results.append(result)
 
+    def _hear(self) -> None:
+        """Take in notifications; those that came behind results can be seen only when the results are taken."""
+        while self._pg is not None and self._pg.notifies():
+            self.rung = True
+
     def _settled(self, transaction: Transaction) -> Transaction | None:
         """The transaction, unless it only prepared something: then its error belongs to the one after it."""
         if transaction.preparing is None:
@@ -257,8 +260,7 @@ class Pipeline:
 
     def _start(self, until: float) -> bool:
         """Start to connect, unless it is too early for another attempt."""
-        if self._try_at > time.monotonic():
-            time.sleep(max(0.0, min(until, self._try_at) - time.monotonic()))
+        time.sleep(max(0.0, min(until, self._try_at) - time.monotonic()))
         if self._try_at > time.monotonic():
             return False
         self._pg = self._pq.PGconn.connect_start(self._conninfo)
