@@ -651,6 +651,17 @@ def test_a_request_with_a_number_is_answered_even_when_it_is_malformed(place: Pl
     assert (reply.id, reply.error) == (9, "Malformed")
 
 
+def test_the_order_of_a_requests_fields_means_nothing_but_there_is_only_one_method(place: Place) -> None:
+    receiver = place.receiver("volumes")
+    stranger = place.stranger("volumes")
+    rest = b'"id":9,"operation":5,"version":"1.0","args":{"volume":5,"project":2,"size_gb":3}'
+    stranger.sendall(framed(b"{" + rest + b',"method":"create_volume"}'))
+    assert take(receiver)[0].operation == asked(5)
+    stranger.sendall(framed(b'{"method":"get_state","method":"create_volume",' + rest + b"}"))
+    assert receiver.take(0.05) == []
+    assert len(receiver.refused) == 1
+
+
 def test_a_receiver_that_talks_nonsense_makes_calls_unknown_not_the_sender_fail(place: Place) -> None:
     folder = folder_of(place.site, "volumes")
     with closing(socket.socket(socket.AF_UNIX)) as listener:

@@ -12,13 +12,16 @@ from sandbox.rpc.framing import Reply
 #: Errors of the machinery, by which the other side says that it has not begun the work.
 DEFINITE = frozenset(kind.__name__ for kind in (Definite, Malformed, TooLarge, UnknownMessage, VersionMismatch))
 
+_ACCEPTED = Status.ACCEPTED
 
-class Call(Struct):
+
+class Call(Struct, gc=False):
     """One call, made to one receiver or (a tell) to one of each group.
 
     number    of this call; the operation may be called more than once
     parts     receivers of which nothing final is known yet; at 0 the outcome is known
     deadline  in s of `time.monotonic`
+    cast      accepted when the kernel has it; nobody replies
     """
 
     number: int
@@ -26,6 +29,7 @@ class Call(Struct):
     message: Message
     parts: int
     deadline: float
+    cast: bool
     answer: Struct | Refusal | None = None
     possible: bool = False
     reasons: tuple[str, ...] = ()
@@ -56,8 +60,10 @@ class Call(Struct):
         if reply.error:
             self._refused(reply)
         elif self.message.answer is None:
-            self.parts -= 1
-            self.possible = True
+            if self.parts == 1 and not self.reasons:  # what happens to nearly all of them
+                self.parts = 0
+                return Outcome(self.operation, _ACCEPTED)
+            self.accepted()
         else:
             try:
                 self.answer = schema.decode_answer(self.message.name, reply.result)

@@ -19,7 +19,8 @@ PATIENT = 0.02
 #: s (and as the kernel wants it) of such a wait, after which the end looks at everything else
 SLICE = 0.005
 _SLICE = struct.pack("@ll", 0, round(SLICE * 1e6))
-_NOW = socket.MSG_DONTWAIT
+#: flag of a send or a receive that must not wait
+NOW = socket.MSG_DONTWAIT
 
 
 class Connection:
@@ -27,6 +28,7 @@ class Connection:
 
     out      bytes that the kernel has not taken yet, in order; whoever adds to it calls `flush`, once for many
     flushed  how many bytes that were in `out` the kernel has taken since
+    offer    `send` of the socket itself
     ended    why nothing more will come, once that is so
     broken   whether it ended in the middle of a frame, or with one that nobody should send
     """
@@ -41,6 +43,7 @@ class Connection:
         self.broken = False
         self._sock = sock
         self._frames = Frames(limit)
+        self.offer, self._take = sock.send, sock.recv  # looked up once and not for every frame
 
     def send(self, frame: bytes) -> int:
         """Give a frame; how many bytes of it the kernel took at once. The rest stays in `out`. OSError: none."""
@@ -48,7 +51,7 @@ class Connection:
             taken = 0
         else:
             try:
-                taken = self._sock.send(frame, _NOW)
+                taken = self.offer(frame, NOW)
             except BlockingIOError:
                 taken = 0
             if taken == len(frame):
@@ -60,7 +63,7 @@ class Connection:
         """Offer the kernel what is in `out`. OSError: the connection is lost."""
         try:
             while self.out:
-                taken = self._sock.send(self.out, _NOW)
+                taken = self.offer(self.out, NOW)
                 self.flushed += taken
                 del self.out[:taken]
         except BlockingIOError:
@@ -77,7 +80,7 @@ class Connection:
     def receive(self, patient: bool = False) -> list[bytes]:
         """The frames that one read completes; `patient` waits up to `SLICE` for it. `ended` when it was the last."""
         try:
-            data = self._sock.recv(CHUNK, 0 if patient else _NOW)
+            data = self._take(CHUNK, 0 if patient else NOW)
         except BlockingIOError:
             return []
         except OSError as error:

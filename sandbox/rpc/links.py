@@ -8,16 +8,14 @@ import os
 import select
 import socket
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.channel import Outcome
-from sandbox.errors import Malformed
-from sandbox.exchange.schema import Schema
+from sandbox.exchange.schema import UNREADABLE, Schema
 from sandbox.rpc.calls import Call
-from sandbox.rpc.connection import PATIENT, Connection, wait
+from sandbox.rpc.connection import NOW, PATIENT, Connection, wait
 from sandbox.rpc.directory import SUFFIX, Transport, reach
-from sandbox.rpc.framing import framed, unpack_reply
+from sandbox.rpc.framing import decode_reply, framed
 
 #: receivers that are new are looked for every so many s
 LOOK = 0.1
@@ -34,30 +32,22 @@ class Link(Connection):
         self.group = group
         self.calls: dict[int, Call] = {}
         # of each frame that is not yet wholly with the kernel: where it begins and ends, counted as `flushed` is
-        self._queued: deque[tuple[int, int, Call, bool]] = deque()
+        self._queued: deque[tuple[int, int, Call]] = deque()
 
-    def carry(self, call: Call, frame: bytes, cast: bool) -> bool:
-        """Send a call; whether the kernel has all of it, by which a cast is accepted. OSError: nothing has left."""
-        end = len(self.out)
-        taken = self.send(frame)
-        if taken == len(frame):
-            if cast:
-                call.accepted()
-            else:
-                self.calls[call.number] = call
-            return True
-        begin = self.flushed + end - taken
+    def keep(self, call: Call, frame: bytes, taken: int) -> None:
+        """Queue what the kernel did not take of a call."""
+        begin = self.flushed + len(self.out) - taken
         self.calls[call.number] = call
-        self._queued.append((begin, begin + len(frame), call, cast))
-        return False
+        self.out += frame[taken:]
+        self._queued.append((begin, begin + len(frame), call))
 
     def flushed_casts(self) -> list[Call]:
         """Offer the kernel what is queued; the casts that it has now taken whole. OSError: the connection is lost."""
         self.flush()
         accepted: list[Call] = []
         while self._queued and self._queued[0][1] <= self.flushed:
-            _, _, call, cast = self._queued.popleft()
-            if cast and self.calls.pop(call.number, None) is not None:
+            _, _, call = self._queued.popleft()
+            if call.cast and self.calls.pop(call.number, None) is not None:
                 call.accepted()
                 accepted.append(call)
         return accepted
@@ -65,7 +55,7 @@ class Link(Connection):
     def lost(self, reason: str) -> list[Call]:
         """It is gone: of calls that have not begun to leave it is certain that they did not happen. All calls on it."""
         self.close()
-        kept = {call.number for begin, _, call, _ in self._queued if begin >= self.flushed}
+        kept = {call.number for begin, _, call in self._queued if begin >= self.flushed}
         calls = list(self.calls.values())
         for call in calls:
             if call.number in kept:
@@ -90,24 +80,53 @@ class Link(Connection):
 
 
 class Group:
-    """The receivers of one group as one sender knows them; `opened` is told of each new connection."""
+    """The receivers of one group as one sender knows them; `owner` watches the connections to them."""
 
-    def __init__(self, folder: Path, transport: Transport, limit: int, opened: Callable[[Link], None]) -> None:
+    def __init__(self, folder: Path, transport: Transport, limit: int, owner: Links) -> None:
         self.name = folder.name
-        self._folder, self._transport, self._limit, self._opened = folder, transport, limit, opened
+        self._folder, self._transport, self._limit, self._owner = folder, transport, limit, owner
         self._links: dict[str, Link] = {}
         self._order: list[Link] = []
         self._turn = 0
         self._look_again = 0.0
 
-    def next(self, now: float) -> Link | None:
-        """The receiver whose turn it is; None: nobody listens."""
-        if now >= self._look_again or not self._order:
-            self.look(now)
+    def carry(self, call: Call, frame: bytes, now: float) -> None:
+        """To the receiver whose turn it is; to the next one where nothing of it could leave.
+
+        A call that the kernel has taken whole waits for its reply; a cast is accepted by that.
+        """
+        while True:
+            if now >= self._look_again:
+                self.look(now)
             if not self._order:
-                return None
-        self._turn = turn = (self._turn + 1) % len(self._order)
-        return self._order[turn]
+                call.failed(f"nobody listens in {self.name}; certainly not sent")
+                return
+            self._turn = turn = (self._turn + 1) % len(self._order)
+            link = self._order[turn]
+            if link.out:
+                self._queue(link, call, frame, 0)
+                return
+            try:
+                taken = link.offer(frame, NOW)
+            except BlockingIOError:
+                taken = 0
+            except OSError as error:
+                self._owner.broken(link, error)
+                continue
+            if taken < len(frame):
+                self._queue(link, call, frame, taken)
+            elif call.cast:
+                call.accepted()
+            else:
+                link.calls[call.number] = call
+            return
+
+    def _queue(self, link: Link, call: Call, frame: bytes, taken: int) -> None:
+        if len(link.out) > self._owner.max_queued:
+            call.failed(f"a receiver of {self.name} does not read: {len(link.out)} bytes are queued for it")
+            return
+        link.keep(call, frame, taken)
+        self._owner.queued(link)
 
     def listens(self, now: float) -> bool:
         """Whether there is a receiver, as far as can be known without sending."""
@@ -116,12 +135,14 @@ class Group:
         return bool(self._order)
 
     def look(self, now: float) -> None:
-        """Connect to receivers that have come. Also done by `next`, every `LOOK` s while there is one."""
+        """Connect to receivers that have come. Also done by `carry`: every `LOOK` s, always while there is none."""
         self._look_again = now + LOOK
         for name in self._announced():
             if name not in self._links and (reached := reach(self._folder / name, self._transport)) is not None:
                 self._links[name] = self._connected(*reached)
         self._order = list(self._links.values())
+        if not self._order:
+            self._look_again = 0.0
 
     def forget(self, link: Link) -> None:
         """It is lost; when its receiver lives it will be found again."""
@@ -141,21 +162,31 @@ class Group:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(OSError):  # a loss shows at the first call
                 link.send(framed(secret.encode()))
-        self._opened(link)
+        self._owner.opened(link)
         return link
+
+
+def all_listen(groups: list[Group], call: Call, now: float) -> bool:
+    """Asked before anything is sent: a tell that one group has already could not be called failed."""
+    away = [group.name for group in groups if not group.listens(now)]
+    if away or not groups:
+        call.failed(f"nobody listens in {', '.join(away) or 'any group'}; certainly not sent")
+        call.parts = 0
+    return call.parts > 0
 
 
 class Links:
     """All connections of one sender, whatever the group.
 
-    late       replies to calls of which nobody waits any more
-    concluded  outcomes that have become known since the owner last took this list
+    late        replies to calls of which nobody waits any more
+    concluded   outcomes that have become known since the owner last took this list
+    max_queued  no more is queued for a receiver for which this many bytes wait
     """
 
     def __init__(self, schema: Schema, max_queued: int) -> None:
         self.late = 0
         self.concluded: list[Outcome] = []
-        self._schema, self._max_queued = schema, max_queued
+        self._schema, self.max_queued = schema, max_queued
         self._poll = select.poll()
         self._links: dict[int, Link] = {}
 
@@ -164,22 +195,16 @@ class Links:
         self._poll.register(link.fileno, select.POLLIN)
         self._links[link.fileno] = link
 
-    def carry(self, group: Group, call: Call, frame: bytes, cast: bool, now: float) -> None:
-        """To the receiver whose turn it is; to the next one where nothing of it could leave."""
-        while (link := group.next(now)) is not None:
-            if link.out and len(link.out) > self._max_queued:
-                call.failed(f"a receiver of {group.name} does not read: {len(link.out)} bytes are queued for it")
-                return
-            try:
-                if not link.carry(call, frame, cast):
-                    self._poll.modify(link.fileno, select.POLLIN | select.POLLOUT)
-                return
-            except OSError as error:
-                while self._read(link):  # what it had said before
-                    pass
-                if not link.ended:
-                    self._lose(link, f"the connection broke ({error.strerror})")
-        call.failed(f"nobody listens in {group.name}; certainly not sent")
+    def queued(self, link: Link) -> None:
+        """Be told when a connection takes what is queued for it."""
+        self._poll.modify(link.fileno, select.POLLIN | select.POLLOUT)
+
+    def broken(self, link: Link, error: OSError) -> None:
+        """Nothing can be sent over a connection any more; what its receiver had said before still counts."""
+        while self._read(link):
+            pass
+        if not link.ended:
+            self._lose(link, f"the connection broke ({error.strerror})")
 
     def attend(self, timeout: float) -> None:
         """Send what is queued and read what has come, waiting up to `timeout` s for the first to do."""
@@ -227,17 +252,17 @@ class Links:
 
     def _read(self, link: Link, patient: bool = False) -> bool:
         frames = link.receive(patient)
-        for frame in frames:
-            try:
-                reply = unpack_reply(frame)
-            except Malformed as error:
-                link.ended = str(error)
-                break
-            call = link.calls.pop(reply.id, None)
-            if call is None:
-                self.late += 1
-            elif (outcome := call.replied(reply, self._schema)) is not None:
-                self.concluded.append(outcome)
+        waiting, schema, conclude = link.calls.pop, self._schema, self.concluded.append
+        try:
+            for frame in frames:
+                reply = decode_reply(frame)
+                call = waiting(reply.id, None)
+                if call is None:
+                    self.late += 1
+                elif (outcome := call.replied(reply, schema)) is not None:
+                    conclude(outcome)
+        except UNREADABLE as error:
+            link.ended = f"not a reply: {str(error)[:200]}"
         if link.ended:
             self._lose(link, link.ended)
         return bool(frames)

@@ -30,10 +30,12 @@ from sandbox.rpc.calls import Call
 from sandbox.rpc.directory import Transport, announce, folder_of
 from sandbox.rpc.dispatch import Called, check_length, complain, methods, pack_answer, speaks
 from sandbox.rpc.framing import HEADER, pack_done, pack_error, pack_request, unpack_request
-from sandbox.rpc.links import Group, Links
+from sandbox.rpc.links import Group, Links, all_listen
 from sandbox.rpc.peers import Peer, Peers
 from sandbox.site import Site
 
+#: what writing a body as JSON may raise
+_UNWRITABLE = (UnicodeEncodeError, TypeError, msgspec.MsgspecError)
 _AT_MOST_ONCE = guarantees.Delivery.AT_MOST_ONCE
 
 
@@ -100,11 +102,12 @@ class Sender(channel.Sender):
 
     def __init__(self, knobs: Socket, site: Site, schema: Schema) -> None:
         self._schema, self._max_bytes, self._timeout = schema, knobs.max_bytes, knobs.timeout
+        self._version = schema.version
         self._numbers = itertools.count()
         self._expiry = math.inf  # no call expires before
         self._links = Links(schema, knobs.max_queued)
         groups = {
-            name: Group(folder_of(site, name), knobs.transport, knobs.max_bytes + HEADER, self._links.opened)
+            name: Group(folder_of(site, name), knobs.transport, knobs.max_bytes + HEADER, self._links)
             for name in (*site.groups, ASK_GROUP, OWNER_GROUP)
         }
         goes_to = {Verb.TELL: site.groups, Verb.ASK: (ASK_GROUP,), Verb.SHARE: (OWNER_GROUP,)}
@@ -118,18 +121,24 @@ class Sender(channel.Sender):
 
     def begin(self, operation: Operation) -> None:
         """Call; nothing is waited for. See `channel.Sender.begin`."""
-        route = self._routes.get(operation.message)
+        name, body = operation.message, operation.body
+        route = self._routes.get(name)
         if route is None:
-            self._schema.message(operation.message)  # says which there are
+            self._schema.message(name)  # says which there are
             return
         message, groups, cast = route
         number = next(self._numbers)
-        frame = self._frame(number, operation, cast)
+        try:
+            frame = pack_request(number, operation.id, name, self._version, body, cast)
+        except _UNWRITABLE as error:
+            raise Malformed(f"{name} cannot be written as JSON: {error}") from None
+        if len(frame) > self._max_bytes:
+            check_length(name, body, self._schema, self._max_bytes)
         now = time.monotonic()
-        call = Call(number, operation.id, message, len(groups), now + self._timeout)
-        if len(groups) == 1 or self._all_listen(groups, call, now):
+        call = Call(number, operation.id, message, len(groups), now + self._timeout, cast)
+        if len(groups) == 1 or all_listen(groups, call, now):
             for group in groups:
-                self._links.carry(group, call, frame, cast, now)
+                group.carry(call, frame, now)
         if not call.parts:  # a cast, or nobody is there
             self._links.concluded.append(call.outcome())
         elif call.deadline < self._expiry:
@@ -152,16 +161,6 @@ class Sender(channel.Sender):
         """Close all connections. Calls under way stay open: their outcome is indeterminate."""
         self._links.close()
 
-    def _frame(self, number: int, operation: Operation, cast: bool) -> bytes:
-        name, body = operation.message, operation.body
-        try:
-            frame = pack_request(number, operation.id, name, self._schema.version, body, cast)
-        except (UnicodeEncodeError, TypeError, msgspec.MsgspecError) as error:
-            raise Malformed(f"{name} cannot be written as JSON: {error}") from None
-        if len(frame) > self._max_bytes:
-            check_length(name, body, self._schema, self._max_bytes)
-        return frame
-
     def _wait(self, now: float, deadline: float) -> None:
         links = self._links
         while True:
@@ -173,14 +172,6 @@ class Sender(channel.Sender):
 
     def _expire(self, now: float) -> None:
         self._expiry = self._links.expire(now, f"no answer within {self._timeout:g} s")
-
-    def _all_listen(self, groups: list[Group], call: Call, now: float) -> bool:
-        """Before anything is sent: a tell that one group has already could not be called failed."""
-        away = [group.name for group in groups if not group.listens(now)]
-        if away or not groups:
-            call.failed(f"nobody listens in {', '.join(away) or 'any group'}; certainly not sent")
-            call.parts = 0
-        return call.parts > 0
 
 
 class Receiver(channel.Receiver):
