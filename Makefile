@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help compare test test-slow bench notebooks doctor lint lock clean
+.PHONY: help compare test test-slow bench bench-peers notebooks doctor lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,14 @@ test-slow: .venv/installed  ## the slower checks, under 30 minutes
 bench: .venv/installed  ## the figures we hold ourselves to, as ratios measured in one run
 	@$(BIN)/python -m sandbox bench $(ARGS)
 
+.venv-peers/installed: requirements.txt benchmarks/requirements.txt
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/pip install --quiet --disable-pip-version-check -r requirements.txt -r benchmarks/requirements.txt
+	@touch $@
+
+bench-peers: .venv-peers/installed  ## our channels beside well-known libraries (benchmarks/README.md)
+	@.venv-peers/bin/python -m benchmarks $(ARGS)
+
 notebooks: .venv/installed  ## JupyterLab on the course
 	@$(BIN)/python -m sandbox notebooks $(ARGS)
 
@@ -44,5 +52,5 @@ lock: .venv/installed  ## write requirements.txt anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.txt
 
-clean:  ## remove the virtual environment and caches (not runs/)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+clean:  ## remove the virtual environments and caches (not runs/)
+	@rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Well-known libraries beside the channels that make the same promise. See README.md."""
