@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -22,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox.channel import ASK_GROUP, Channel, Delivery, Outcome, Receiver, Sender, Status
-from sandbox.db_share import compare_and_swap, postgres
+from sandbox.db_share import compare_and_swap, postgres, sqlite
 from sandbox.db_share.compare_and_swap import CompareAndSwap
 from sandbox.db_share.floor import PostgresFloor, SqliteFloor
 from sandbox.db_share.pipeline import Pipeline
@@ -293,11 +294,23 @@ def in_sqlite(install: Callable[..., Place]) -> Place:
     return install(CompareAndSwap())
 
 
-def test_what_the_queue_itself_relies_on_is_guarded_by_the_database(place: Place) -> None:
-    insert = "INSERT INTO {s}image_downloaded (grp, %(column)s) VALUES ('metering', %(value)s)"
-    for column, value in (("attempts", "-1"), ("attempts", "2000000000"), ("visible_at", "NULL")):
-        with pytest.raises((psycopg.Error, sqlite3.Error)):
-            place.sql(insert % {"column": column, "value": value})
+@pytest.mark.parametrize(
+    "hostile",
+    ["attempts) VALUES ('metering', 2147483647)", "attempts) VALUES ('metering', -1)"]
+    + [f"visible_at) VALUES ('metering', '{moment}')" for moment in ("infinity", "-infinity", "NaN")]
+    + ["claimed_by, visible_at) VALUES ('metering', 'x', 'infinity')"],
+)
+def test_whatever_stands_in_the_columns_of_the_queue_the_others_are_delivered(place: Place, hostile: str) -> None:
+    # Given a stranger's row, unless the database refuses it
+    with contextlib.suppress(psycopg.Error, sqlite3.Error):
+        place.sql("INSERT INTO {s}image_downloaded (grp, " + hostile)
+    tell(place.sender(), told(9))
+
+    # Then others are delivered and counted
+    receiver = place.receiver()
+    assert [delivery.operation.id for delivery in receiver.take(5)] == [9]
+    assert place.channel.backlog(place.site).claimed == 1
+    assert place.channel.backlog(place.site).lease < 60
 
 
 def test_sql_in_a_name_or_a_text_stays_text(place: Place) -> None:
@@ -550,7 +563,7 @@ def test_a_row_that_has_changed_since_it_was_read_is_not_claimed(
         overtaken.extend(quick.take(0))
         return seen
 
-    look = compare_and_swap.look
+    look = sqlite.look
     monkeypatch.setattr(compare_and_swap, "look", look_and_be_overtaken)
 
     # Then only the quick one has the row

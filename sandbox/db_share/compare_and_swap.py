@@ -94,6 +94,7 @@ class Sender(ends.Sender):
 
     def close(self) -> None:
         """See `channel.Sender.close`."""
+        self._write()
         self._db.close()
 
     def _hand_over(self, work: Work) -> None:

@@ -70,6 +70,7 @@ class Pipeline:
         from psycopg.conninfo import make_conninfo
 
         self._pq, self._error = pq, psycopg.Error
+        self._good, self._sync = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK), pq.ExecStatus.PIPELINE_SYNC
         settings = " ".join(f"-c {option}" for option in options)
         try:
             conninfo = make_conninfo(address, client_encoding="utf8", options=settings)
@@ -84,15 +85,12 @@ class Pipeline:
         self._complaint = ""
         self._loss: Loss | None = None
         self._pg: PGconn | None = None
-        self._shaking_hands = False
-        self._writing = self._unsent = False
+        self._shaking_hands = self._writing = self._unsent = False
         self._unflushed = 0
         self._try_at = 0.0
         self.lost, self.rung = "not connected yet", False
         if not self.mend(_PATIENCE):
-            reason = self.lost
-            self.close()
-            raise ServerUnavailable("PostgreSQL", reason, way_out="Check the address, or that the server runs.")
+            raise ServerUnavailable("PostgreSQL", self.lost, way_out="Check the address, or that the server runs.")
 
     def proven(self, statement: Statement) -> bool:
         """Whether PostgreSQL has prepared it on this connection, so that it fits the tables."""
@@ -132,7 +130,7 @@ class Pipeline:
                 gap = True
                 continue
             gap = False
-            if result.status != self._pq.ExecStatus.PIPELINE_SYNC:
+            if result.status != self._sync:
                 self._collect(self._in_flight[0], result)
             elif (done := self._settled(self._in_flight.popleft())) is not None:
                 return done

@@ -1,9 +1,9 @@
 """PostgreSQL: receivers lock the rows they claim and skip those that others have locked; NOTIFY wakes them.
 
-A sender never waits for the server: while one transaction is being committed, what is begun goes into
-the next one (a natural group commit: nothing is reported before the commit that holds it is flushed,
-and if PostgreSQL undoes it, all that it held has certainly failed). A receiver carries out what was
-settled together with its next claim.
+A sender never waits for the server. What is begun is sent at once, and committed, in one transaction, by
+the next `outcomes`; while that is under way, more gathers for the next one (a natural group commit:
+nothing is reported before the commit that holds it is flushed, and if PostgreSQL undoes it, all that it
+held has certainly failed). A receiver carries out what was settled together with its next claim.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ class Sender(ends.Sender):
 
     def close(self) -> None:
         """See `channel.Sender.close`."""
+        self._commit()
         self._pipe.close()
 
     def _params(self, values: Sequence[Any]) -> tuple[Any, ...]:
@@ -120,10 +121,12 @@ class Sender(ends.Sender):
             self._commit()
         self._pipe.add(work.steps)
         self._group.append(work)
-        if alone or not self._committing or len(self._group) >= GROUP:
+        if alone or len(self._group) >= GROUP:
             self._commit()
 
     def _advance(self, wait: float) -> None:
+        if not self._committing:
+            self._commit()
         self._pipe.wait(wait)
         while (done := self._pipe.finished()) is not None:
             if done.purpose is FETCH:
@@ -131,10 +134,7 @@ class Sender(ends.Sender):
             else:
                 self._committed(done.purpose, done)
         self._note_loss()
-        if not self._pipe.lost:
-            if not self._committing:
-                self._commit()
-            self._fetch()
+        self._fetch()
         for operation in self._pending.expire():
             self._pending.end(operation, Status.UNKNOWN, f"no outcome within {self._knobs.timeout} s")
 
@@ -160,7 +160,7 @@ class Sender(ends.Sender):
             self._carried_out(work, rows(found[0], tables.answer_columns(work.message)) if reads else [])
 
     def _fetch(self) -> None:
-        if self._pipe.rung and not self._fetching and self._fetches:
+        if self._pipe.rung and not (self._pipe.lost or self._fetching) and self._fetches:
             self._commit()
             # Without a flush: if a crash brings the answers back, they are fetched again and counted late.
             self._pipe.rung, self._fetching = False, True

@@ -17,6 +17,8 @@ from sandbox.site import Site
 
 #: seconds between two attempts to become the writer; transactions here take a fraction of a millisecond
 RETRY = 0.0001
+#: seconds that connecting may wait for others
+_PATIENCE = 10.0
 
 _QUEUES = """
     SELECT m.name FROM sqlite_master m, pragma_table_info(m.name) c
@@ -48,6 +50,8 @@ def rendered(schema: Schema) -> Tables:
             mark="?%d",
             # AUTOINCREMENT: the key of a settled row must not come back, or a second settlement would hit another
             key="INTEGER PRIMARY KEY AUTOINCREMENT",
+            # any column takes any type, so what a claim relies on is checked
+            count="integer CHECK (attempts BETWEEN 0 AND 1000000 AND attempts = CAST(attempts AS integer))",
             moment="REAL CHECK (visible_at BETWEEN 0 AND 1e15)",
             now="0",
             moment_of="%s",
@@ -66,14 +70,16 @@ def create(site: Site, statements: Iterable[str]) -> None:
 
 
 def connect(site: Site, flush: bool = False) -> sqlite3.Connection:
-    """A connection to the file that `create` made. It never waits for a lock by itself."""
+    """A connection to the file that `create` made. Once it stands, it never waits for a lock by itself."""
     try:
-        db = sqlite3.connect(f"{_file(site).as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=0)
+        db = sqlite3.connect(f"{_file(site).as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_PATIENCE)
     except sqlite3.OperationalError as error:
         raise ServerUnavailable("SQLite", str(error), way_out="Call install before opening an end.") from None
     db.text_factory = _text
     db.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
     db.execute(f"PRAGMA fullfsync = {int(flush)}")  # macOS: through the drive's own cache; elsewhere without effect
+    db.execute("SELECT * FROM sqlite_master").fetchall()  # joins the log, which the last one to leave may be folding up
+    db.execute("PRAGMA busy_timeout = 0")
     return db
 
 
@@ -119,7 +125,6 @@ def backlog(site: Site) -> Backlog:
     marks = ", ".join(f"?{number}" for number in range(2, len(known) + 2))
     ready, claimed, lease = 0, 0, 0.0
     with closing(connect(site)) as db:
-        db.execute("PRAGMA busy_timeout = 5000")
         for (table,) in db.execute(_QUEUES).fetchall():
             count = _COUNT.format(table=quoted(table), groups=marks)
             found = db.execute(count, [time.monotonic(), *known]).fetchone()

@@ -70,7 +70,8 @@ class Dialect:
     prefix   what stands before every table's name ('"schema".', or nothing)
     mark     a parameter's place, with %d for its number
     key      type of a key that counts up by itself and never comes back
-    moment   type of a point in time; the checks keep it finite and of that type whatever a stranger writes
+    count    type of a small number
+    moment   type of a point in time
     now      default for it
     moment_of  the point in time that a parameter (%s) stands for
     """
@@ -78,6 +79,7 @@ class Dialect:
     prefix: str
     mark: str
     key: str
+    count: str
     moment: str
     now: str
     moment_of: str
@@ -180,8 +182,7 @@ class Tables:
         return [
             f"CREATE TABLE {table} (seq {dialect.key}, operation bigint, sender text, grp text, "
             f"{_typed(body_columns(message))}, "
-            "attempts integer NOT NULL DEFAULT 0 "
-            "CHECK (attempts BETWEEN 0 AND 1000000000 AND attempts = CAST(attempts AS integer)), claimed_by text, "
+            f"attempts {dialect.count} NOT NULL DEFAULT 0, claimed_by text, "
             f"visible_at {dialect.moment} NOT NULL DEFAULT {dialect.now})",
             f"CREATE INDEX {quoted(message.name + '_by_group')} ON {table} (grp, seq)",
         ]
