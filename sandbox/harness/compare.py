@@ -116,15 +116,17 @@ class _Comparing:
         return self._comparison(started)
 
     def _available(self, channels: list[Channel]) -> list[Channel]:
-        found = []
+        missing = {}
         for channel in channels:
             try:
                 for medium in channel.needs:
                     self._session.server(medium)
             except ServerUnavailable as error:
-                self._notes.append(f"{_name(channel)} was left out: {error}")
-            else:
-                found.append(channel)
+                missing[_name(channel)] = (channel, error)
+        found = [channel for channel in channels if _name(channel) not in missing]
+        for name, (channel, error) in missing.items():
+            others = ", ".join(_name(other) for other in found if other.style == channel.style)
+            self._notes.append(f"{name} was left out{f', {others} takes its place' if others else ''}: {error}")
         if not found:
             raise BadArgument("channels", expected="at least one that can run here", got="; ".join(self._notes))
         if len({_name(channel) for channel in found}) != len(found):

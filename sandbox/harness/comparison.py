@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
 from sandbox.guarantees import Acceptor, Ask, Share, Tell
 from sandbox.harness.checker import State
@@ -120,9 +121,13 @@ class Comparison:
         return list(dict.fromkeys(cell.verb for cell in self.cells))
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Column names and rows, as shown."""
-        columns = ["verb", "channel", "support", "accepted by", "p50", "95 % interval", "p90", "p99", "samples"]
-        return [*columns, "accepted p50", "floor p50", "business"], [_row(cell) for cell in self.cells]
+        """Column names and rows, as shown; floors only where some were measured."""
+        columns = [*COLUMNS]
+        rows = [_row(cell) for cell in self.cells]
+        if not any(cell.floors for cell in self.cells):
+            for row in (columns, *rows):
+                del row[COLUMNS.index("floor p50")]
+        return columns, rows
 
     def sentences(self) -> list[str]:
         """Two or three plain sentences computed from the figures; a difference within the intervals is a tie."""
@@ -139,6 +144,13 @@ class Comparison:
         from sandbox.charts import charts_of
 
         return charts_of(self)
+
+    def chart(self, name: str) -> Chart:
+        """One chart by its name; an unknown name says which there are."""
+        found = {chart.name: chart for chart in self.charts()}
+        if name not in found:
+            raise BadArgument("chart", expected="one of " + ", ".join(found), got=name)
+        return found[name]
 
     def to_frame(self) -> pd.DataFrame:
         """One row a channel and verb: percentiles and intervals in ms, accounts summed over the repeats."""
@@ -167,10 +179,16 @@ class Comparison:
         return html_table(*self.table()) + "<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>"
 
 
+COLUMNS = (
+    *("verb", "channel", "support", "accepted by", "p50", "95 % interval", "p90", "p99"),
+    *("samples", "accepted p50", "floor p50", "business"),
+)
+
+
 def _row(cell: Cell) -> list[str]:
     p50, p90, p99 = (cell.quantile(q) for q in QUOTED)
     return [
-        WHAT[cell.verb],
+        str(cell.verb),
         cell.channel,
         str(cell.promise.support),
         str(cell.promise.accepted_by),

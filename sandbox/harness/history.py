@@ -109,7 +109,7 @@ class History:
         message = np.array(MESSAGES)[self.plan.rows["message"][row_of]]
         return pd.DataFrame(
             {
-                "ms": events["time"] / 1e6,
+                "ms": np.round(events["time"] / 1e6, 3),
                 "process": [self.processes[i].name for i in events["process"]],
                 "event": [Event(kind).name.lower() for kind in events["event"]],
                 "operation": events["operation"],

@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 
 class Progress:
-    """`steps` steps in all. `show` is a function that takes a line, True (standard error) or False (silence)."""
+    """`steps` steps in all.
+
+    show  a function that takes a line, True (standard error; in a notebook, below the cell) or False (silence)
+    """
 
     def __init__(self, steps: int, show: Callable[[str], None] | bool = True) -> None:
         self._steps, self._done = steps, 0
@@ -28,10 +31,12 @@ class Progress:
         self._say(f"{self._done} steps in {time.monotonic() - self._began:.0f} s", last=True)
 
     def _say(self, line: str, last: bool = False) -> None:
+        in_notebook = "ipykernel" in sys.modules
         if callable(self._show):
             self._show(line)
-        elif self._show and (sys.stderr.isatty() or "ipykernel" in sys.modules):
-            print("\r" + line.ljust(self._width), end="\n" if last else "", file=sys.stderr, flush=True)
+        elif self._show and (in_notebook or sys.stderr.isatty()):
+            stream = sys.stdout if in_notebook else sys.stderr  # a notebook paints standard error as an alarm
+            print("\r" + line.ljust(self._width), end="\n" if last else "", file=stream, flush=True)
             self._width = len(line)
         elif self._show:
             print(line, file=sys.stderr, flush=True)

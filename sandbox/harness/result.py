@@ -182,7 +182,7 @@ def _delivery_findings(result: Result) -> list[str]:
             (accounts.duplicated, "worked again (duplicates)"),
             (accounts.unexpected, "delivered although nobody had sent them (unexpected)"),
             (accounts.contradicted, "delivered although the sender had been told that they failed"),
-            (accounts.fail, "refused: they certainly did not happen"),
+            (accounts.fail, "failed: they certainly did not happen"),
             (accounts.info, "left indeterminate: nobody knows whether they happened"),
         ):
             if number:

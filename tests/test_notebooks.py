@@ -1,0 +1,71 @@
+"""The course: every notebook runs from top to bottom in a real kernel, and is committed without outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def shown(notebook: nbformat.NotebookNode) -> str:
+    """All that a reader sees below the cells, as text."""
+    texts = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            texts.append(output.get("text", ""))
+            texts.append(output.get("data", {}).get("text/plain", ""))
+            texts.append(output.get("data", {}).get("text/html", ""))
+    return "\n".join(texts)
+
+
+def test_the_course_begins_with_00_and_01() -> None:
+    assert [path.name[:2] for path in NOTEBOOKS][:2] == ["00", "01"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
+    for cell in read(path).cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+def executed(request: pytest.FixtureRequest) -> tuple[str, nbformat.NotebookNode]:
+    notebook = read(request.param)
+    NotebookClient(notebook, timeout=100, kernel_name="python3").execute(cwd=str(FOLDER))
+    return request.param.name, notebook
+
+
+def test_a_notebook_runs_from_top_to_bottom(executed: tuple[str, nbformat.NotebookNode]) -> None:
+    name, notebook = executed
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code"), name
+
+
+def test_what_a_notebook_shows_is_what_its_text_speaks_of(executed: tuple[str, nbformat.NotebookNode]) -> None:
+    name, notebook = executed
+    text = shown(notebook)
+    expected = {
+        "00": ["Everything works here", "intent", "answered", "effect", "accepted", "failed"],
+        "01": ["pairs as predicted", "reads were stale", "lowest median", "data:image/png;base64", "recorded"],
+    }
+    for words in expected.get(name[:2], []):
+        assert words in text, f"{name} shows no {words!r}"
+
+
+def test_recorded_runs_say_when_and_on_what_they_were_made() -> None:
+    from sandbox import load
+
+    recorded = load(FOLDER / "recorded" / "compare")
+    assert recorded.facts["started"][:2] == "20"
+    assert recorded.facts["machine"]["cpu"]
+    assert recorded.valid
+    assert all(cell.quantile(0.99).value for cell in recorded.cells)  # enough samples for a p99 everywhere
