@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from sandbox import channel
 from sandbox.channel import Backlog, Channel, Status
 from sandbox.db_share import ends, sqlite, tables
 from sandbox.db_share.ends import Delivery, Queue, Work
-from sandbox.db_share.sqlite import InDoubt, Locked, connect, look, rendered, transaction
+from sandbox.db_share.sqlite import InDoubt, Locked, connect, execute_runs, look, rendered, transaction
 from sandbox.db_share.tables import Row, Step
 from sandbox.exchange.schema import Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
@@ -30,6 +31,10 @@ __all__ = ["CompareAndSwap", "Delivery", "Receiver", "Sender"]
 GROUP = 128
 #: seconds that a receiver tries to become the writer
 PATIENCE = 5.0
+
+
+def _nothing() -> None:
+    """No claim."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ class Sender(ends.Sender):
         group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
         try:
             with transaction(self._db):
-                results = [self._execute(work) for work in group]
+                results = self._execute_together(group) or [self._execute(work) for work in group]
         except Locked:
             self._queue.extendleft(reversed(group))
             return False
@@ -134,6 +139,20 @@ class Sender(ends.Sender):
         for work, result in zip(group, results, strict=True):
             self._written(work, result)
         return True
+
+    def _execute_together(self, group: list[Work]) -> list[list[Row] | str] | None:
+        """The quick way, if nothing is read and nothing is refused; else nothing has happened."""
+        if any(work.message.verb is Verb.SHARE for work in group):
+            return None
+        self._db.execute("SAVEPOINT together")
+        try:
+            execute_runs(self._db, [step for work in group for step in work.steps])
+        except (sqlite3.Error, OverflowError):
+            if not self._db.in_transaction:
+                raise
+            self._db.execute("ROLLBACK TO together")
+            return None
+        return [[] for _ in group]
 
     def _execute(self, work: Work) -> list[Row] | str:
         """What a read has found, or why SQLite has refused this one (which leaves the others as they are)."""
@@ -188,6 +207,7 @@ class Receiver(ends.Receiver):
         super().__init__(knobs, schema, group, name, rendered(schema))
         self._poll = knobs.poll
         self._db = connect(site, knobs.flush)
+        self._settlements: dict[Queue, list[tuple[int]]] = {}
         self._acts: list[Step] = []
 
     def take(self, timeout: float, limit: int = 1) -> list[channel.Delivery]:
@@ -215,7 +235,7 @@ class Receiver(ends.Receiver):
 
     def carry_out_later(self, queue: Queue, seq: int) -> None:
         """See `ends.Receiver.carry_out_later`."""
-        self._acts.append((queue.settle, (seq,)))
+        self._settlements.setdefault(queue, []).append((seq,))
 
     def moment(self, delay: float) -> float:
         """See `ends.Receiver.moment`."""
@@ -229,14 +249,12 @@ class Receiver(ends.Receiver):
             self._act()
             return []
         claimed: list[Row] = []
-        try:
-            with transaction(self._db, PATIENCE):
-                self._carry_out_acts()
-                claimed = [row for row in seen if self._swap(queue, row, now + self._knobs.lease)]
-        except (sqlite3.Error, Locked, InDoubt) as error:
-            self._complain(f"refused by SQLite: {error}")
-            return []  # if it is claimed in spite of the error, the claim lapses
-        self._acts = []
+
+        def claim() -> None:
+            claimed.extend(row for row in seen if self._swap(queue, row, now + self._knobs.lease))
+
+        if not self._act(claim):
+            return []  # what is claimed in spite of that lapses
         return [{**row, "attempts": row["attempts"] + 1} for row in claimed]
 
     def _swap(self, queue: Queue, row: Row, until: float) -> bool:
@@ -248,19 +266,25 @@ class Receiver(ends.Receiver):
         values = (self.name, until, row["seq"], row["attempts"], row["visible_at"])
         return self._db.execute(swap, values).rowcount == 1
 
-    def _act(self) -> None:
-        """Carry out what is to be done, at once; while others are writing for too long, with the next claim."""
-        if not self._acts:
-            return
+    def _act(self, claim: Callable[[], None] = _nothing) -> bool:
+        """Carry out what is to be done, and a claim; while others are writing for too long, it stays to be done."""
+        if not self._acts and not self._settlements and claim is _nothing:
+            return True
         try:
             with transaction(self._db, PATIENCE):
                 self._carry_out_acts()
-        except (sqlite3.Error, Locked, InDoubt) as error:
+                claim()
+        except (Locked, InDoubt):
+            return False
+        except sqlite3.Error as error:
             self._complain(f"refused by SQLite: {error}")
-            return
-        self._acts = []
+            return False
+        self._settlements, self._acts = {}, []
+        return True
 
     def _carry_out_acts(self) -> None:
+        for queue, seqs in self._settlements.items():
+            self._db.executemany(queue.settle.sql, seqs)
         for statement, values in self._acts:
             try:
                 self._db.execute(statement.sql, values)

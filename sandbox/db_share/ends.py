@@ -17,7 +17,7 @@ from sandbox import channel
 from sandbox.channel import Outcome, Status
 from sandbox.db_share import tables
 from sandbox.db_share.pending import Pending
-from sandbox.db_share.tables import Row, Statement, Step, Tables
+from sandbox.db_share.tables import Row, Step, Tables
 from sandbox.errors import Malformed, NoSuchVolume, Refusal
 from sandbox.exchange.schema import Message, Operation, Schema, Verb
 from sandbox.site import Site
@@ -40,7 +40,7 @@ class Knobs(Protocol):
 
 
 class Work(NamedTuple):
-    """One begun operation: the statements that carry it out, and the groups that have something to do then."""
+    """One begun operation: what carries it out (one statement, once per group), and the groups that it wakes."""
 
     operation: Operation
     message: Message
@@ -54,7 +54,7 @@ class Sender(channel.Sender):
     def __init__(self, knobs: Knobs, site: Site, schema: Schema, name: str, rendered: Tables) -> None:
         self._knobs, self._site, self._schema, self._name, self._tables = knobs, site, schema, name, rendered
         self._pending = Pending(knobs.timeout)
-        self._statements: dict[str, Statement] = {}
+        self._statements = rendered.sends()
         self._asks = schema.of_verb(Verb.ASK)
         self.late = 0
 
@@ -86,8 +86,7 @@ class Sender(channel.Sender):
         return tuple(values)
 
     def _work(self, message: Message, operation: Operation) -> Work:
-        if (statement := self._statements.get(message.name)) is None:
-            statement = self._statements[message.name] = self._tables.send(message)
+        statement = self._statements.get(message.name) or self._tables.send(message)
         body = astuple(operation.body)
         if message.verb is Verb.SHARE:
             return Work(operation, message, [(statement, self._params(body))], ())

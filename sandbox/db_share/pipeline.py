@@ -1,8 +1,7 @@
 """A PostgreSQL connection that never makes its user wait: statements go out, results come in later.
 
-psycopg's own methods wait for the server; a sender that must keep its pace cannot. So this drives
-libpq itself (psycopg's `pq` layer) in pipeline mode: everything sent up to a sync point is one
-transaction, and `select` on the socket tells when something has come.
+psycopg's own methods wait; a sender that must keep its pace cannot. So this drives libpq itself
+(psycopg's `pq` layer) in pipeline mode: everything up to a sync point is one transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from sandbox.errors import ServerUnavailable
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
-#: statements that gather before they are handed to the socket while their transaction is open
+#: statements that gather before they are flushed, while their transaction is open
 _FLUSH = 16
 #: seconds between two attempts to connect again
 _RETRY = 0.1
@@ -32,36 +31,38 @@ class Transaction:
 
     steps    what was sent so far
     purpose  what the user of the pipeline wants to remember about it; None before it is committed
-    closed   whether the commit was sent: before that it certainly did not happen
     results  one per step, once it is finished
     error    what PostgreSQL said when it undid the transaction; empty when it is committed
     """
 
-    __slots__ = ("closed", "error", "preparing", "purpose", "results", "steps")
+    __slots__ = ("error", "preparing", "purpose", "results", "steps")
 
     def __init__(self, preparing: Statement | None = None) -> None:
         self.steps: list[Step] = []
         self.purpose: Any = None
-        self.closed = False
         self.preparing = preparing
         self.results: list[PGresult] = []
         self.error = ""
 
 
 class Loss(NamedTuple):
-    """The connection broke; nobody knows whether those of these transactions happened that were closed."""
+    """The connection broke; nobody knows whether these transactions happened (one that was still open: no)."""
 
     reason: str
     abandoned: list[Transaction]
 
 
 class Pipeline:
-    """One connection. `lost` says why there is none at the moment; `rung` that a notification has come.
+    """One connection.
+
+    lost     why there is none at the moment; empty while there is one
+    rung     whether a notification has come; whoever acts on it sets it back
+    proven   the statements that PostgreSQL has prepared, so that they are known to fit the tables
 
     address  libpq connection string or URL
     options  settings of the session, name=value
     listen   channel whose notifications ring; it is listened to before anything that is sent later
-    prepare  statements to prepare at once; any other is prepared when it is first sent
+    prepare  statements to prepare whenever it connects; any other is prepared when it is first sent
     """
 
     def __init__(self, address: str, options: Iterable[str], listen: str, prepare: Sequence[Statement] = ()) -> None:
@@ -81,7 +82,7 @@ class Pipeline:
         self._in_flight: deque[Transaction] = deque()
         self._open: Transaction | None = None
         self._prepared: set[Statement] = set()
-        self._proven: set[Statement] = set()
+        self.proven: set[Statement] = set()
         self._complaint = ""
         self._loss: Loss | None = None
         self._pg: PGconn | None = None
@@ -91,15 +92,15 @@ class Pipeline:
         self.lost, self.rung = "not connected yet", False
         if not self.mend(_PATIENCE):
             raise ServerUnavailable("PostgreSQL", self.lost, way_out="Check the address, or that the server runs.")
-
-    def proven(self, statement: Statement) -> bool:
-        """Whether PostgreSQL has prepared it on this connection, so that it fits the tables."""
-        return statement in self._proven
+        until = time.monotonic() + _PATIENCE
+        while self.busy and (left := until - time.monotonic()) > 0:
+            self.wait(left)
+            self.finished()
 
     def add(self, steps: Sequence[Step]) -> None:
         """Send steps into the open transaction; it is closed by `commit`. Without a connection it is lost at once."""
         if not self.lost:
-            for statement in dict.fromkeys(statement for statement, _ in steps):
+            for statement, _ in steps:
                 if statement not in self._prepared:
                     self._prepare(statement)
         if self._open is None:
@@ -109,7 +110,7 @@ class Pipeline:
         self._try(lambda pg: self._execute(pg, steps))
 
     def commit(self, purpose: Any) -> None:
-        """Close the open transaction: whether it happened is known when it is `finished`."""
+        """Close the open transaction, if there is one; whether it happened is known when it is `finished`."""
         if self._open is not None:
             self._open.purpose = purpose
             self._close()
@@ -164,6 +165,8 @@ class Pipeline:
 
     def mend(self, timeout: float = 0.0) -> bool:
         """Connect again after a loss, waiting at most `timeout` seconds; whether there is a connection now."""
+        if not self.lost:
+            return True
         until = time.monotonic() + timeout
         while self.lost and (self._shake_hands(until) if self._shaking_hands else self._start(until)):
             pass
@@ -201,8 +204,6 @@ class Pipeline:
             self._flush()
 
     def _close(self) -> None:
-        if self._open is not None and not self.lost:
-            self._open.closed = True
         self._open = None
         self._try(lambda pg: pg.pipeline_sync())
         self._try(lambda pg: self._flush())
@@ -220,10 +221,7 @@ class Pipeline:
         self._unsent = bool(self._pg.flush())
 
     def _collect(self, transaction: Transaction, result: PGresult) -> None:
-        if (
-            result.status not in (self._pq.ExecStatus.COMMAND_OK, self._pq.ExecStatus.TUPLES_OK)
-            and not transaction.error
-        ):
+        if result.status not in self._good and not transaction.error:
             transaction.error = result.get_error_message().strip()
         transaction.results.append(result)
 
@@ -241,7 +239,7 @@ class Pipeline:
             self._complaint = transaction.error
             self._prepared.discard(transaction.preparing)
         else:
-            self._proven.add(transaction.preparing)
+            self.proven.add(transaction.preparing)
         return None
 
     def _lose(self, reason: str) -> None:
@@ -266,7 +264,7 @@ class Pipeline:
         return True
 
     def _shake_hands(self, until: float) -> bool:
-        """The next step of connecting; False when it is over or would have to wait for longer than `until`."""
+        """The next step of connecting; False when it is over or has to wait for longer than `until`."""
         assert self._pg is not None
         if self._pg.status != self._pq.ConnStatus.BAD:
             socket, left = self._pg.socket, max(0.0, until - time.monotonic())
@@ -291,7 +289,7 @@ class Pipeline:
         pg.enter_pipeline_mode()
         self.lost, self._complaint, self._open = "", "", None
         self._prepared.clear()
-        self._proven.clear()
+        self.proven.clear()
         self._internal(Statement("listen", ""), lambda pg: pg.send_query_params(self._listen, None))
         for statement in self._prepare_first:
             self._prepare(statement)

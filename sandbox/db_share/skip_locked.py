@@ -31,7 +31,6 @@ __all__ = ["Delivery", "Receiver", "Sender", "SkipLocked"]
 GROUP = 128
 #: seconds that a stalled server may keep a receiver beyond the time it was given
 GRACE = 1.0
-
 #: purposes of transactions; others are a group of operations, or the queue that is claimed from
 FETCH, ACT = "fetch", "act"
 
@@ -93,7 +92,8 @@ class Sender(ends.Sender):
 
     def __init__(self, knobs: SkipLocked, site: Site, schema: Schema, name: str) -> None:
         super().__init__(knobs, site, schema, name, rendered(site, schema))
-        self._pipe = Pipeline(site.address("postgres"), postgres.SENDING, bell(site, name), [NOTIFY, UNFLUSHED])
+        prepare = [NOTIFY, UNFLUSHED, *self._statements.values()]
+        self._pipe = Pipeline(site.address("postgres"), postgres.SENDING, bell(site, name), prepare)
         self._group: list[Work] = []  # in the open transaction
         self._committing = 0
         self._fetching = False
@@ -116,7 +116,7 @@ class Sender(ends.Sender):
             self._pending.end(work.operation.id, Status.FAILED, self._pipe.lost)
             return
         # A statement that does not fit the tables must not undo the work of others: its first use stands alone.
-        alone = not all(self._pipe.proven(statement) for statement, _ in work.steps)
+        alone = bool(work.steps) and work.steps[0][0] not in self._pipe.proven
         if alone:
             self._commit()
         self._pipe.add(work.steps)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from sandbox.channel import ASK_GROUP, Backlog
-from sandbox.db_share.tables import Dialect, Row, Tables, quoted
+from sandbox.db_share.tables import Dialect, Row, Step, Tables, quoted
 from sandbox.errors import ServerUnavailable
 from sandbox.exchange.schema import Schema
 from sandbox.site import Site
@@ -109,6 +111,12 @@ def look(db: sqlite3.Connection, select: str, values: Sequence[Any] = ()) -> lis
         if _is_busy(error):
             return []
         raise
+
+
+def execute_runs(db: sqlite3.Connection, steps: Iterable[Step]) -> None:
+    """Execute steps in order, those of one statement that follow each other in one go."""
+    for statement, run in itertools.groupby(steps, key=itemgetter(0)):
+        db.executemany(statement.sql, [values for _, values in run])
 
 
 def rows(found: sqlite3.Cursor) -> list[Row]:

@@ -11,6 +11,7 @@ Rows are read by the names of their columns: one more than expected is not looke
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -126,6 +127,14 @@ class Tables:
         else:
             sql = self._read(message) if message.answer else self._write(message)
         return Statement(message.name, sql)
+
+    def sends(self) -> dict[str, Statement]:
+        """Of every message that can be sent."""
+        found = {}
+        for name, message in self._schema.messages.items():
+            with contextlib.suppress(Malformed):
+                found[name] = self.send(message)
+        return found
 
     def answer(self, message: Message) -> Statement:
         """Insert an answer: operation, sender, kind and reason of a refusal, then the answer's columns."""
