@@ -173,6 +173,13 @@ def test_an_answer_that_nobody_has_given() -> None:
     assert not volumes(book.history()).right
 
 
+def test_an_answer_over_quota_for_a_volume_that_was_created() -> None:
+    book = asks(1, 10).sent(1).worked(1).answered(1, status=OVER)
+
+    assert books(book) == {"created": 1, "denied": 1}
+    assert not volumes(book.history()).right
+
+
 def test_answers_to_operations_that_were_never_planned_do_no_harm() -> None:
     book = asks(1, 10).well()
     book.event(0, Event.ANSWERED, 10**12, 5.0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox.channel import ASK_GROUP
-from sandbox.errors import NoSuchVolume
+from sandbox.errors import NoSuchVolume, OverQuota
 from sandbox.harness.checker import acknowledged, deliveries
 from sandbox.harness.history import History, Role
 from sandbox.harness.journal import MISMATCHED, REFUSALS, Event
@@ -60,6 +60,7 @@ class Volumes:
     wrongly_refused    refusals of requests that fit into the quota even when all was granted
     mismatched         answers that belong to another request
     unfounded          answers "created" although no node has created that volume
+    denied             answers "over quota" although a node has created that volume
     """
 
     created: int
@@ -70,12 +71,13 @@ class Volumes:
     wrongly_refused: int
     mismatched: int
     unfounded: int
+    denied: int
 
     @property
     def right(self) -> bool:
         """Every answer and every quota is as it should be."""
         books = self.created_twice or self.wrong or self.over_quota or self.wrongly_refused
-        return not (books or self.mismatched or self.unfounded)
+        return not (books or self.mismatched or self.unfounded or self.denied)
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def volumes(history: History) -> Volumes:
     asked = rows["value"][refused["operation"] - 1]
     room = np.array([quota - used.get(int(project), 0) for project in refused["detail"]], dtype=np.int64)
     answers = _answers(history, ASK)
-    created = answers[answers["status"] == 0]
+    created, over = answers[answers["status"] == 0], answers[answers["status"] == REFUSALS[OverQuota.__name__]]
     asked_for = rows[granted["operation"] - 1]
     wrong = (granted["value"] != asked_for["value"]) | (granted["detail"] != asked_for["project"])
     return Volumes(
@@ -155,6 +157,7 @@ def volumes(history: History) -> Volumes:
         wrongly_refused=int(np.sum(asked <= room)),
         mismatched=int(np.sum(answers["status"] == MISMATCHED)),
         unfounded=int(np.sum(~np.isin(created["operation"], granted["operation"]))),
+        denied=int(np.sum(np.isin(over["operation"], granted["operation"]))),
     )
 
 

@@ -209,8 +209,8 @@ def pacer_lateness(history: History) -> tuple[float, float]:
     It is at fault for an operation before which it had nothing else to do, and for those that fell due
     while it was late with that one. What is late because the channel kept the sender is the channel's.
 
-    Allowed is a quarter of the p99 of the response time, at least 1 ms: below that the lateness, which is in
-    every latency since those count from the intended start, cannot carry a conclusion.
+    Allowed is a quarter of the p99 of the response time (of the quickest verb of a mix), at least 1 ms: more
+    of it, which is in every latency since those count from the intended start, could carry a conclusion.
     """
     import numpy as np
 
@@ -220,8 +220,8 @@ def pacer_lateness(history: History) -> tuple[float, float]:
     if not len(late):
         return 0.0, 1.0
     responses = [samples(history, verb, Measure.RESPONSE).ns for verb in history.workload.weights]
-    slowest = [float(np.percentile(r, 99)) for r in responses if len(r)]
-    return float(np.quantile(late, highest_quotable(len(late)))), max(1e6, 0.25 * max(slowest, default=0.0))
+    tails = [float(np.percentile(r, 99)) for r in responses if len(r)]
+    return float(np.quantile(late, highest_quotable(len(late)))), max(1e6, 0.25 * min(tails, default=0.0))
 
 
 def _own_lateness(history: History) -> Array:

@@ -124,9 +124,9 @@ class _Comparing:
             except ServerUnavailable as error:
                 missing[_name(channel)] = (channel, error)
         found = [channel for channel in channels if _name(channel) not in missing]
-        for name, (channel, error) in missing.items():
+        for name, (channel, reason) in missing.items():
             others = ", ".join(_name(other) for other in found if other.style == channel.style)
-            self._notes.append(f"{name} was left out{f', {others} takes its place' if others else ''}: {error}")
+            self._notes.append(f"{name} was left out{f', {others} takes its place' if others else ''}: {reason}")
         if not found:
             raise BadArgument("channels", expected="at least one that can run here", got="; ".join(self._notes))
         if len({_name(channel) for channel in found}) != len(found):

@@ -221,7 +221,7 @@ def _business_findings(result: Result) -> list[str]:
 
 
 _WRONG = (
-    *("created_twice", "wrong", "over_quota", "wrongly_refused", "mismatched", "unfounded"),
+    *("created_twice", "wrong", "over_quota", "wrongly_refused", "mismatched", "unfounded", "denied"),
     *("backwards", "impossible"),
 )
 
