@@ -127,6 +127,7 @@ class Queue:
     def __init__(self, rendered: Tables, message: Message) -> None:
         self.message, self.table = message, rendered.name(message.name)
         self.columns = tuple(tables.body_columns(message))
+        self.kinds = {"seq": int, "operation": int, "attempts": int, **tables.body_columns(message)}
         self.answer = rendered.answer(message) if message.answer else None
         self.settle, self.release = rendered.settle(message), rendered.release(message)
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sandbox.db_share.connecting import Connecting
 from sandbox.db_share.tables import Statement, Step
 from sandbox.errors import ServerUnavailable
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 #: statements that gather before they are flushed, while their transaction is open
 _FLUSH = 16
-#: seconds between two attempts to connect again
-_RETRY = 0.1
+#: SQLSTATE of "cached plan must not change result type"
+_PLAN_IS_STALE = b"0A000"
 #: seconds that the first connection may take
 _PATIENCE = 10.0
 
@@ -68,27 +69,21 @@ class Pipeline:
     def __init__(self, address: str, options: Iterable[str], listen: str, prepare: Sequence[Statement] = ()) -> None:
         import psycopg
         from psycopg import pq
-        from psycopg.conninfo import make_conninfo
 
         self._pq, self._error = pq, psycopg.Error
         self._good, self._sync = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK), pq.ExecStatus.PIPELINE_SYNC
-        settings = " ".join(f"-c {option}" for option in options)
-        try:
-            conninfo = make_conninfo(address, client_encoding="utf8", options=settings)
-        except psycopg.Error as error:
-            raise ServerUnavailable("PostgreSQL", f"its address cannot be read: {str(error).strip()}") from None
-        self._conninfo, self._listen = conninfo.encode(), b'LISTEN "' + listen.replace('"', '""').encode() + b'"'
+        self._listen = b'LISTEN "' + listen.replace('"', '""').encode() + b'"'
+        self._connecting = Connecting(address, options)
         self._prepare_first = prepare
         self._in_flight: deque[Transaction] = deque()
         self._open: Transaction | None = None
-        self._prepared: set[Statement] = set()
+        self._prepared: dict[Statement, bytes] = {}  # -> its name on this connection
         self.proven: set[Statement] = set()
-        self._complaint = ""
+        self._complaints: dict[Statement, str] = {}  # why it could not be prepared
         self._loss: Loss | None = None
         self._pg: PGconn | None = None
-        self._shaking_hands = self._writing = self._unsent = False
-        self._unflushed = 0
-        self._try_at = 0.0
+        self._unsent = False
+        self._unflushed = self._names = 0
         self.lost, self.rung = "not connected yet", False
         if not self.mend(_PATIENCE):
             raise ServerUnavailable("PostgreSQL", self.lost, way_out="Check the address, or that the server runs.")
@@ -167,13 +162,16 @@ class Pipeline:
         """Connect again after a loss, waiting at most `timeout` seconds; whether there is a connection now."""
         if not self.lost:
             return True
-        until = time.monotonic() + timeout
-        while self.lost and (self._shake_hands(until) if self._shaking_hands else self._start(until)):
-            pass
+        pg = self._connecting.go_on(timeout)
+        if pg is not None:
+            self._connected(pg)
+        elif self._connecting.failure:
+            self.lost = f"no connection to PostgreSQL: {self._connecting.failure}"
         return not self.lost
 
     def close(self) -> None:
         """Disconnect. What is in flight may or may not happen."""
+        self._connecting.close()
         if self._pg is not None:
             self._pg.finish()
         self._pg, self.lost = None, "closed"
@@ -181,8 +179,9 @@ class Pipeline:
     def _prepare(self, statement: Statement) -> None:
         """Prepare in a transaction of its own, so that a failure undoes nothing but that."""
         assert self._open is None, "an unproven statement needs a transaction of its own"
-        self._prepared.add(statement)
-        self._internal(statement, lambda pg: pg.send_prepare(statement.name.encode(), statement.sql.encode()))
+        self._names += 1
+        name = self._prepared[statement] = f"{statement.name}_{self._names}".encode()
+        self._internal(statement, lambda pg: pg.send_prepare(name, statement.sql.encode()))
 
     def _internal(self, statement: Statement, send: Callable[[PGconn], None]) -> None:
         self._open = Transaction(preparing=statement)
@@ -198,7 +197,7 @@ class Pipeline:
 
     def _execute(self, pg: PGconn, steps: Sequence[Step]) -> None:
         for statement, values in steps:
-            pg.send_query_prepared(statement.name.encode(), values)
+            pg.send_query_prepared(self._prepared[statement], values)
         self._unflushed += len(steps)
         if self._unflushed >= _FLUSH:
             self._flush()
@@ -223,7 +222,17 @@ class Pipeline:
     def _collect(self, transaction: Transaction, result: PGresult) -> None:
         if result.status not in self._good and not transaction.error:
             transaction.error = result.get_error_message().strip()
+            if len(transaction.results) < len(transaction.steps):
+                statement = transaction.steps[len(transaction.results)][0]
+                transaction.error = self._complaints.get(statement, transaction.error)
+                if result.error_field(self._pq.DiagnosticField.SQLSTATE) == _PLAN_IS_STALE:
+                    self._forget(statement)
         transaction.results.append(result)
+
+    def _forget(self, statement: Statement) -> None:
+        """Somebody has added a column since it was prepared: prepare it again, under another name."""
+        self._prepared.pop(statement, None)
+        self.proven.discard(statement)
 
     def _hear(self) -> None:
         """Take in notifications; those that came behind results can be seen only when the results are taken."""
@@ -231,15 +240,16 @@ class Pipeline:
             self.rung = True
 
     def _settled(self, transaction: Transaction) -> Transaction | None:
-        """The transaction, unless it only prepared something: then its error belongs to the one after it."""
-        if transaction.preparing is None:
-            transaction.error, self._complaint = self._complaint or transaction.error, ""
+        """The transaction, unless it only prepared something."""
+        statement = transaction.preparing
+        if statement is None:
             return transaction
         if transaction.error:
-            self._complaint = transaction.error
-            self._prepared.discard(transaction.preparing)
+            self._complaints[statement] = transaction.error
+            self._prepared.pop(statement, None)
         else:
-            self.proven.add(transaction.preparing)
+            self._complaints.pop(statement, None)
+            self.proven.add(statement)
         return None
 
     def _lose(self, reason: str) -> None:
@@ -254,40 +264,11 @@ class Pipeline:
         earlier = self._loss.abandoned if self._loss else []
         self._loss = Loss(self.lost, [*earlier, *(gone for gone in transactions if not gone.preparing)])
 
-    def _start(self, until: float) -> bool:
-        """Start to connect, unless it is too early for another attempt."""
-        time.sleep(max(0.0, min(until, self._try_at) - time.monotonic()))
-        if self._try_at > time.monotonic():
-            return False
-        self._pg = self._pq.PGconn.connect_start(self._conninfo)
-        self._shaking_hands = self._writing = True
-        return True
-
-    def _shake_hands(self, until: float) -> bool:
-        """The next step of connecting; False when it is over or has to wait for longer than `until`."""
-        assert self._pg is not None
-        if self._pg.status != self._pq.ConnStatus.BAD:
-            socket, left = self._pg.socket, max(0.0, until - time.monotonic())
-            reading, writing = ([], [socket]) if self._writing else ([socket], [])
-            if not any(select.select(reading, writing, [], left)):
-                return False
-            state = self._pg.connect_poll()
-            self._writing = state == self._pq.PollingStatus.WRITING
-            if state == self._pq.PollingStatus.OK:
-                self._connected(self._pg)
-                return False
-            if state != self._pq.PollingStatus.FAILED:
-                return True
-        self._shaking_hands = False
-        self._lose(self._pg.get_error_message())
-        self._try_at = time.monotonic() + _RETRY
-        return False
-
     def _connected(self, pg: PGconn) -> None:
-        self._shaking_hands = False
+        self._pg = pg
         pg.nonblocking = 1
         pg.enter_pipeline_mode()
-        self.lost, self._complaint, self._open = "", "", None
+        self.lost, self._open = "", None
         self._prepared.clear()
         self.proven.clear()
         self._internal(Statement("listen", ""), lambda pg: pg.send_query_params(self._listen, None))

@@ -168,8 +168,9 @@ class Sender(ends.Sender):
 
     def _fetched(self, done: Transaction) -> None:
         self._fetching = False
-        if done.error:
-            return  # the answers are still there; whoever waits too long for one is told so
+        if done.error:  # the answers are still there: once more, if it was only that a column has been added
+            self._pipe.rung |= not self._pipe.proven.issuperset(self._fetches)
+            return
         for message, result in zip(self._asks, done.results[1:], strict=True):
             for row in rows(result, {"operation": int, **tables.answer_columns(message)}):
                 self._answered(message, row)
@@ -195,6 +196,7 @@ class Receiver(ends.Receiver):
         self._repoll, self._site = knobs.repoll, site
         self._pipe = Pipeline(site.address("postgres"), postgres.RECEIVING, bell(site, group))
         self._claims = {queue: postgres.claim(queue) for queue in self._queues}
+        self._settles = {queue: postgres.settle_all(queue) for queue in self._queues}
         self._settlements: dict[Queue, list[int]] = {}
         self._doubtful: list[list[Step]] = []  # a loss of the connection has left open whether these happened
         self._held: list[channel.Delivery] = []
@@ -267,8 +269,7 @@ class Receiver(ends.Receiver):
             if done.error:
                 self._doubtful.append(done.steps[:-1])
             else:
-                kinds = {"seq": int, "operation": int, "attempts": int, **tables.body_columns(done.purpose.message)}
-                self._held += self._accept(done.purpose, rows(done.results[-1], kinds))
+                self._held += self._accept(done.purpose, rows(done.results[-1], done.purpose.kinds))
         if done.error:
             self._complain(f"refused by PostgreSQL: {done.error}")
 
@@ -280,7 +281,7 @@ class Receiver(ends.Receiver):
 
     def _take_settlements(self) -> list[Step]:
         settled, self._settlements = self._settlements, {}
-        return [(postgres.settle_all(queue), postgres.array(seqs)) for queue, seqs in settled.items()]
+        return [(self._settles[queue], postgres.array(seqs)) for queue, seqs in settled.items()]
 
     def _connected(self) -> bool:
         self._note_loss()

@@ -6,7 +6,7 @@
     volume_state           shared state: the columns of the answer to a read, found by those of the read
     dead_letters           what was set aside, as a document, with the reason
 
-Rows are read by the names of their columns: one more than expected is not looked at, one fewer is refused.
+What is read is read by the names of the columns: one more does not disturb, one fewer is refused.
 """
 
 from __future__ import annotations
@@ -173,10 +173,12 @@ class Tables:
         return f"{self._insert(self.name(_state(read)), columns)} ON CONFLICT ({keys}) DO UPDATE SET {new}"
 
     def _read(self, message: Message) -> str:
+        # By full names: what SQLite does not know as a column in quotes alone, it takes for a text.
+        found = ", ".join(f"s.{quoted(column)}" for column in answer_columns(message))
         wanted = " AND ".join(
-            f"{quoted(column)} = {self._dialect.mark % n}" for n, column in enumerate(body_columns(message), start=1)
+            f"s.{quoted(column)} = {self._dialect.mark % n}" for n, column in enumerate(body_columns(message), start=1)
         )
-        return f"SELECT * FROM {self.name(_state(message))} WHERE {wanted}"
+        return f"SELECT {found} FROM {self.name(_state(message))} AS s WHERE {wanted}"
 
     def _read_of(self, write: Message) -> Message:
         """The read whose state a write belongs to: the one whose key the write has."""
