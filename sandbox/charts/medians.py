@@ -247,4 +247,4 @@ def _ties(cells: Sequence[Cell]) -> list[str]:
         for other in quoted[i + 1 :]
         if one.quantile().overlaps(other.quantile())
     ]
-    return [f"The intervals of the medians overlap, which is a tie, for {listed(pairs)}."] if pairs else []
+    return [f"The intervals of the medians overlap, which is a tie, for {'; for '.join(pairs)}."] if pairs else []

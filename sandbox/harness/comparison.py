@@ -219,8 +219,8 @@ def _ranking(cells: list[Cell]) -> str:
         ratio = (worst.quantile().value or 0.0) / (best.quantile().value or 1.0)
         sentence += f"; {worst.channel} takes {duration(worst.quantile().value)}, {ratio:.1f} times as long"
         if best.verb is not Verb.SHARE and worst.promise.accepted_by is not best.promise.accepted_by:
-            sentence += f" - but there accepted means {HAS_IT[worst.promise.accepted_by]}, "
-            sentence += f"with {best.channel} {HAS_IT[best.promise.accepted_by]}"
+            sentence += f" (accepted means there {HAS_IT[worst.promise.accepted_by]}, "
+            sentence += f"with {best.channel} {HAS_IT[best.promise.accepted_by]})"
     return sentence + "."
 
 
