@@ -207,7 +207,7 @@ class Receiver(ends.Receiver):
         super().__init__(knobs, schema, group, name, rendered(schema))
         self._poll = knobs.poll
         self._db = connect(site, knobs.flush)
-        self._settlements: dict[Queue, list[tuple[int]]] = {}
+        self._settlements: dict[Queue, list[tuple[str, int]]] = {}
         self._acts: list[Step] = []
 
     def take(self, timeout: float, limit: int = 1) -> list[channel.Delivery]:
@@ -235,7 +235,7 @@ class Receiver(ends.Receiver):
 
     def carry_out_later(self, queue: Queue, seq: int) -> None:
         """See `ends.Receiver.carry_out_later`."""
-        self._settlements.setdefault(queue, []).append((seq,))
+        self._settlements.setdefault(queue, []).append((self.group, seq))
 
     def moment(self, delay: float) -> float:
         """See `ends.Receiver.moment`."""

@@ -156,7 +156,7 @@ class Receiver(channel.Receiver):
     def bury(self, queue: Queue, row: Row, reason: str) -> None:
         """Move a row to the dead letters."""
         letter = tables.dead_letter_values(queue.message, row, reason.replace("\0", "")[:1000])
-        self.carry_out([(queue.settle, (row["seq"],)), (self._bury, letter)])
+        self.carry_out([(queue.settle, (self.group, row["seq"])), (self._bury, letter)])
 
     def _complain(self, complaint: str) -> None:
         """Note something that the database has refused, once."""
@@ -197,7 +197,7 @@ class Delivery(channel.Delivery):
     def release(self, delay: float = 0.0) -> None:
         """See `channel.Delivery.release`. Leaves a row alone whose lease has lapsed and that another has claimed."""
         receiver = self._receiver
-        claim = (receiver.moment(delay), self._row["seq"], receiver.name, self.attempt)
+        claim = (receiver.moment(delay), receiver.group, self._row["seq"], receiver.name, self.attempt)
         receiver.carry_out([(self._queue.release, claim)], wake=receiver.group)
 
     def set_aside(self, reason: str) -> None:

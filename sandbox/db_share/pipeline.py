@@ -19,8 +19,6 @@ from sandbox.errors import ServerUnavailable
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
-#: statements that gather before they are flushed, while their transaction is open
-_FLUSH = 16
 #: SQLSTATE of "cached plan must not change result type"
 _PLAN_IS_STALE = b"0A000"
 #: seconds that the first connection may take
@@ -82,8 +80,7 @@ class Pipeline:
         self._complaints: dict[Statement, str] = {}  # why it could not be prepared
         self._loss: Loss | None = None
         self._pg: PGconn | None = None
-        self._unsent = False
-        self._unflushed = self._names = 0
+        self._unsent, self._names = False, 0
         self.lost, self.rung = "not connected yet", False
         if not self.mend(_PATIENCE):
             raise ServerUnavailable("PostgreSQL", self.lost, way_out="Check the address, or that the server runs.")
@@ -93,7 +90,10 @@ class Pipeline:
             self.finished()
 
     def add(self, steps: Sequence[Step]) -> None:
-        """Send steps into the open transaction; it is closed by `commit`. Without a connection it is lost at once."""
+        """Put steps into the open transaction, which `commit` closes. Without a connection it is lost at once.
+
+        libpq sends what fills its buffer (64 KiB) and the rest with the commit.
+        """
         if not self.lost:
             for statement, _ in steps:
                 if statement not in self._prepared:
@@ -198,9 +198,6 @@ class Pipeline:
     def _execute(self, pg: PGconn, steps: Sequence[Step]) -> None:
         for statement, values in steps:
             pg.send_query_prepared(self._prepared[statement], values)
-        self._unflushed += len(steps)
-        if self._unflushed >= _FLUSH:
-            self._flush()
 
     def _close(self) -> None:
         self._open = None
@@ -216,7 +213,6 @@ class Pipeline:
 
     def _flush(self) -> None:
         assert self._pg is not None
-        self._unflushed = 0
         self._unsent = bool(self._pg.flush())
 
     def _collect(self, transaction: Transaction, result: PGresult) -> None:

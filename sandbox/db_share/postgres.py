@@ -30,6 +30,8 @@ RECEIVING = (
     "enable_sort=off",
 )
 
+_BIGINT = 2**63
+
 NOTIFY = Statement("notify", "SELECT pg_notify($1, '')")
 UNFLUSHED = Statement("unflushed", "SELECT set_config('synchronous_commit', 'off', true)")
 
@@ -52,7 +54,8 @@ def rendered(site: Site, schema: Schema) -> Tables:
         Dialect(
             prefix=f"{quoted(site.name)}.",
             mark="$%d",
-            key="bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+            key="bigint GENERATED ALWAYS AS IDENTITY",
+            found_by="PRIMARY KEY ({column}, seq)",  # one index instead of two
             count="integer",  # without a CHECK: that would make an insert half as dear again
             moment="timestamptz",
             now="clock_timestamp()",
@@ -73,13 +76,15 @@ def claim(queue: Queue) -> Statement:
         # a stranger's count must not overflow: that would fail every claim from then on
         f"UPDATE {queue.table} SET claimed_by = $1, attempts = least(attempts, 1000000) + 1, "
         "visible_at = clock_timestamp() + $2::float8 * interval '1 second' "
-        f"WHERE seq = ANY(ARRAY({free})) RETURNING *",
+        f"WHERE grp = $3 AND seq = ANY(ARRAY({free})) RETURNING *",
     )
 
 
 def settle_all(queue: Queue) -> Statement:
-    """Delete the rows with these keys."""
-    return Statement(f"settle_all_{queue.message.name}", f"DELETE FROM {queue.table} WHERE seq = ANY($1::bigint[])")
+    """Delete the rows of one group with these keys."""
+    return Statement(
+        f"settle_all_{queue.message.name}", f"DELETE FROM {queue.table} WHERE grp = $1 AND seq = ANY($2::bigint[])"
+    )
 
 
 def create(site: Site, statements: Iterable[str]) -> None:
@@ -133,43 +138,44 @@ def backlog(site: Site) -> Backlog:
 
 
 def params(values: Sequence[Any]) -> tuple[bytes | None, ...]:
-    """Values as PostgreSQL takes them in text; `Malformed` for text that it cannot hold."""
+    """Values as PostgreSQL takes them in text; `Malformed` for what it cannot hold."""
     try:
-        texts = tuple([None if value is None else str(value).encode() for value in values])
+        texts = "\0".join(map(str, values)).encode().split(b"\0")  # all in one go: this is the hot path
     except UnicodeEncodeError as error:
         raise Malformed(f"text that is not Unicode: {error}") from None
-    for value, text in zip(values, texts, strict=True):
-        if isinstance(value, int):
-            if not -(2**63) <= value < 2**63:
-                raise Malformed(f"the number {value}, which no bigint column can hold")
-        elif text is not None and b"\0" in text:
-            raise Malformed("text with a NUL character, which PostgreSQL cannot hold")
-    return texts
+    if len(texts) != len(values):
+        raise Malformed("text with a NUL character, which PostgreSQL cannot hold")
+    numbers = [value for value in values if type(value) is int]
+    if numbers and not (min(numbers) >= -_BIGINT and max(numbers) < _BIGINT):
+        raise Malformed("a number that no bigint column can hold")
+    if None in values:
+        return tuple(None if value is None else text for value, text in zip(values, texts, strict=True))
+    return tuple(texts)
 
 
-def array(numbers: Iterable[int]) -> tuple[bytes]:
+def array(numbers: Iterable[int]) -> str:
     """Numbers as one parameter."""
-    return (b"{%b}" % ",".join(map(str, numbers)).encode(),)
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def rows(result: PGresult, kinds: Mapping[str, type]) -> list[Row]:
     """The rows of a result. Columns that should be numbers become numbers, where they are."""
     if not result.ntuples:
         return []
-    names = [(index, (result.fname(index) or b"").decode()) for index in range(result.nfields)]
-    columns = [(index, name, kinds.get(name) is int) for index, name in names]
+    names = [(result.fname(index) or b"").decode() for index in range(result.nfields)]
+    columns = [(index, name, kinds.get(name) is int) for index, name in enumerate(names)]
     value = result.get_value
     return [
-        {name: _value(value(row, index), number) for index, name, number in columns} for row in range(result.ntuples)
+        {
+            name: None if (cell := value(row, index)) is None else _number(cell) if number else cell.decode()
+            for index, name, number in columns
+        }
+        for row in range(result.ntuples)
     ]
 
 
-def _value(data: bytes | None, number: bool) -> int | str | None:
-    if data is None:
-        return None
-    if number:
-        try:
-            return int(data)
-        except ValueError:  # somebody has changed the column's type: the schema will say so
-            pass
-    return data.decode()
+def _number(cell: bytes) -> int | str:
+    try:
+        return int(cell)
+    except ValueError:  # somebody has changed the column's type: the schema will say so
+        return cell.decode()

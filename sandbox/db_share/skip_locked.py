@@ -1,9 +1,9 @@
 """PostgreSQL: receivers lock the rows they claim and skip those that others have locked; NOTIFY wakes them.
 
-A sender never waits for the server. What is begun is sent at once, and committed, in one transaction, by
-the next `outcomes`; while that is under way, more gathers for the next one (a natural group commit:
-nothing is reported before the commit that holds it is flushed, and if PostgreSQL undoes it, all that it
-held has certainly failed). A receiver carries out what was settled together with its next claim.
+A sender never waits for the server. What was begun is committed, in one transaction, by the next
+`outcomes`; while that is under way, more gathers for the next one (a natural group commit: nothing is
+reported before the commit that holds it is flushed, and if PostgreSQL undoes it, all that it held has
+certainly failed). A receiver carries out what was settled together with its next claim.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sandbox.channel import Backlog, Channel, Status
 from sandbox.db_share import ends, postgres, tables
 from sandbox.db_share.ends import Delivery, Queue, Work
 from sandbox.db_share.pipeline import Pipeline, Transaction
-from sandbox.db_share.postgres import NOTIFY, UNFLUSHED, bell, params, rendered, rows
+from sandbox.db_share.postgres import NOTIFY, UNFLUSHED, array, bell, params, rendered, rows
 from sandbox.db_share.tables import Statement, Step
 from sandbox.exchange.schema import Schema
 from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
@@ -88,7 +88,7 @@ class SkipLocked(Channel):
 
 
 class Sender(ends.Sender):
-    """Commits what was begun, one transaction after the other; fetches answers when notified."""
+    """Commits what was begun whenever it is asked for outcomes; fetches answers when notified."""
 
     def __init__(self, knobs: SkipLocked, site: Site, schema: Schema, name: str) -> None:
         super().__init__(knobs, site, schema, name, rendered(site, schema))
@@ -142,8 +142,8 @@ class Sender(ends.Sender):
         """Close the transaction of all that was begun since the last one."""
         if not self._group:
             return
-        bells = dict.fromkeys(name for work in self._group for name in work.groups)
-        self._pipe.add([(NOTIFY, params([bell(self._site, name)])) for name in bells])
+        woken = dict.fromkeys(name for work in self._group for name in work.groups)
+        self._pipe.add([(NOTIFY, params([bell(self._site, name)])) for name in woken])
         self._pipe.commit(self._group)
         self._group = []
         self._committing += 1
@@ -281,7 +281,7 @@ class Receiver(ends.Receiver):
 
     def _take_settlements(self) -> list[Step]:
         settled, self._settlements = self._settlements, {}
-        return [(self._settles[queue], postgres.array(seqs)) for queue, seqs in settled.items()]
+        return [(self._settles[queue], params((self.group, array(seqs)))) for queue, seqs in settled.items()]
 
     def _connected(self) -> bool:
         self._note_loss()

@@ -52,6 +52,7 @@ def rendered(schema: Schema) -> Tables:
             mark="?%d",
             # AUTOINCREMENT: the key of a settled row must not come back, or a second settlement would hit another
             key="INTEGER PRIMARY KEY AUTOINCREMENT",
+            found_by="UNIQUE ({column}, seq)",
             # any column takes any type, so what a claim relies on is checked
             count="integer CHECK (attempts BETWEEN 0 AND 1000000 AND attempts = CAST(attempts AS integer))",
             moment="REAL CHECK (visible_at BETWEEN 0 AND 1e15)",

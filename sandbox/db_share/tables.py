@@ -71,6 +71,7 @@ class Dialect:
     prefix   what stands before every table's name ('"schema".', or nothing)
     mark     a parameter's place, with %d for its number
     key      type of a key that counts up by itself and never comes back
+    found_by the index by which a queue's rows are found, with {column} for what comes before the key
     count    type of a small number
     moment   type of a point in time
     now      default for it
@@ -80,6 +81,7 @@ class Dialect:
     prefix: str
     mark: str
     key: str
+    found_by: str
     count: str
     moment: str
     now: str
@@ -142,18 +144,18 @@ class Tables:
         return Statement(f"answer_{message.name}", self._insert(self.answers(message), columns))
 
     def settle(self, message: Message) -> Statement:
-        """Delete the row with this key."""
-        return Statement(
-            f"settle_{message.name}", f"DELETE FROM {self.name(message.name)} WHERE seq = {self._dialect.mark % 1}"
-        )
+        """Delete the row of this group with this key."""
+        group, seq = (self._dialect.mark % n for n in (1, 2))
+        delete = f"DELETE FROM {self.name(message.name)} WHERE grp = {group} AND seq = {seq}"
+        return Statement(f"settle_{message.name}", delete)
 
     def release(self, message: Message) -> Statement:
-        """Let the row go from this moment on: moment, key, and who claims it for which time (or it is left alone)."""
-        moment, seq, claimer, attempts = (self._dialect.mark % n for n in (1, 2, 3, 4))
+        """Let a row go from a moment on: moment, group, key, and who claims it for which time."""
+        moment, group, seq, claimer, attempts = (self._dialect.mark % n for n in (1, 2, 3, 4, 5))
         return Statement(
             f"release_{message.name}",
             f"UPDATE {self.name(message.name)} SET claimed_by = NULL, visible_at = {self._dialect.moment_of % moment} "
-            f"WHERE seq = {seq} AND claimed_by = {claimer} AND attempts = {attempts}",
+            f"WHERE grp = {group} AND seq = {seq} AND claimed_by = {claimer} AND attempts = {attempts}",
         )
 
     def set_aside(self) -> Statement:
@@ -194,17 +196,15 @@ class Tables:
             f"CREATE TABLE {table} (seq {dialect.key}, operation bigint, sender text, grp text, "
             f"{_typed(body_columns(message))}, "
             f"attempts {dialect.count} NOT NULL DEFAULT 0, claimed_by text, "
-            f"visible_at {dialect.moment} NOT NULL DEFAULT {dialect.now})",
-            f"CREATE INDEX {quoted(message.name + '_by_group')} ON {table} (grp, seq)",
+            f"visible_at {dialect.moment} NOT NULL DEFAULT {dialect.now}, {dialect.found_by.format(column='grp')})"
         ]
 
     def _create_answers(self, message: Message) -> list[str]:
         _no_clash(message.name, answer_columns(message), ANSWER)
-        table = self.answers(message)
+        table, dialect = self.answers(message), self._dialect
         return [
-            f"CREATE TABLE {table} (seq {self._dialect.key}, operation bigint, sender text, "
-            f"refused text, reason text, {_typed(answer_columns(message))})",
-            f"CREATE INDEX {quoted(message.name + '_answer_by_sender')} ON {table} (sender, seq)",
+            f"CREATE TABLE {table} (seq {dialect.key}, operation bigint, sender text, refused text, reason text, "
+            f"{_typed(answer_columns(message))}, {dialect.found_by.format(column='sender')})"
         ]
 
     def _create_state(self, message: Message) -> list[str]:
