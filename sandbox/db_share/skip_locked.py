@@ -31,7 +31,7 @@ __all__ = ["Delivery", "Receiver", "Sender", "SkipLocked"]
 GROUP = 128
 #: seconds that a stalled server may keep a receiver beyond the time it was given
 GRACE = 1.0
-#: purposes of transactions; others are a group of operations, or the queue that is claimed from
+#: purposes of transactions; any other is a group of operations or the queue that is claimed from
 FETCH, ACT = "fetch", "act"
 
 
@@ -95,8 +95,7 @@ class Sender(ends.Sender):
         prepare = [NOTIFY, UNFLUSHED, *self._statements.values()]
         self._pipe = Pipeline(site.address("postgres"), postgres.SENDING, bell(site, name), prepare)
         self._group: list[Work] = []  # in the open transaction
-        self._committing = 0
-        self._fetching = False
+        self._committing, self._fetching = 0, False
         self._fetches = [
             Statement(f"fetch_{ask.name}", f"DELETE FROM {self._tables.answers(ask)} WHERE sender = $1 RETURNING *")
             for ask in self._asks
@@ -237,7 +236,7 @@ class Receiver(ends.Receiver):
         self._settlements.setdefault(queue, []).append(seq)
 
     def moment(self, delay: float) -> float:
-        """See `ends.Receiver.moment`: the server adds it to its own time."""
+        """See `ends.Receiver.moment`: the server adds it to its time."""
         return delay
 
     def _fill(self, until: float, limit: int) -> None:
