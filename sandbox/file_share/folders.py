@@ -32,6 +32,7 @@ import msgspec
 
 from sandbox.channel import Envelope
 from sandbox.errors import BadArgument, Definite, Indefinite, Malformed, TooLarge
+from sandbox.exchange.schema import UNREADABLE
 from sandbox.site import Site
 
 #: Longest encoded body; a file may be longer by the envelope.
@@ -165,10 +166,8 @@ def read_envelope(path: str) -> Envelope:
     data = read_plain(path, MAX_BYTES + _ENVELOPE_BYTES)
     try:
         envelope = _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"not an envelope: {error}") from None
-    if not 0 <= envelope.id < 1 << 63:
-        raise Malformed("not an envelope: its id is not a whole number of 63 bits")
     if len(envelope.body) > MAX_BYTES:
         raise TooLarge(f"a body of {len(envelope.body)} bytes, at most {MAX_BYTES}")
     return envelope
