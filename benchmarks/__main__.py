@@ -46,7 +46,7 @@ class Figures:
 
 def main() -> None:
     """Measure the peers that were named, or all."""
-    known = {peer.library: peer for peer in PEERS}
+    known = {peer.package: peer for peer in PEERS}
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("peers", nargs="*", help=f"any of: {', '.join(known)}")
@@ -61,14 +61,14 @@ def main() -> None:
     print(f"\nMedians of {options.rounds} interleaved rounds (least-greatest). 1 KiB of JSON, a core for each process,")
     print(f"asks one at a time, tells with 64 in flight; files on {files}. Settings of the peers:")
     for peer in chosen:
-        print(f"  {peer.library} {version(peer.library.split('-')[0])}: {peer.settings}")
+        print(f"  {peer.package} {version(peer.package.split('-')[0])}: {peer.settings}")
 
 
 def _measure(chosen: list[Peer], rounds: int, session: Session) -> list[list[str]]:
     ours, theirs = ({peer: Figures() for peer in chosen} for _ in range(2))
     for number in range(rounds):
         for peer in chosen:
-            print(f"round {number + 1}: {peer.channel}, {peer.library} ...", flush=True)
+            print(f"round {number + 1}: {peer.channel}, {peer.package} ...", flush=True)
             for turn in range(peer.turns):
                 _take_turns(peer, ours[peer], theirs[peer], session, ours_first=(number + turn) % 2 > 0)
     return [_row(peer, ours[peer], theirs[peer]) for peer in chosen]
@@ -94,7 +94,7 @@ def _row(peer: Peer, ours: Figures, theirs: Figures) -> list[str]:
     ratio, words = _ratio(ours.rates, theirs.rates)
     tells = [f"{statistics.median(ours.rates):,.0f}", f"{statistics.median(theirs.rates):,.0f}", words]
     goals.append(_goal("tells >=", peer.tell_goal, ratio >= peer.tell_goal))
-    return [peer.channel, peer.library, peer.promise, *asks, *tells, "; ".join(goals)]
+    return [peer.channel, peer.package, peer.promise, *asks, *tells, "; ".join(goals)]
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> tuple[float, str]:

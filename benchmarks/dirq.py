@@ -19,7 +19,7 @@ POLL = 0.001
 class Dirq(Peer):
     """Three queues: asks, answers, tells."""
 
-    library = "dirq"
+    package = "dirq"
     channel = "spool"
     promise = "at least once, survives a process"
     settings = "QueueSimple, polled every 1 ms"

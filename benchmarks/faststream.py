@@ -20,7 +20,7 @@ from sandbox.site import Site
 class FastStream(Peer):
     """A publish and a handler's call per message, 64 publishes in flight."""
 
-    library = "faststream"
+    package = "faststream"
     channel = "streams"
     needs = ("redis",)
     promise = "at least once, broker accepts"
@@ -88,7 +88,7 @@ class FastStream(Peer):
 class FastStreamBatch(FastStream):
     """64 publishes in flight; read, handled and acknowledged by up to 64."""
 
-    library = "faststream-batch"
+    package = "faststream-batch"
     settings = "as faststream, with StreamSub(batch=True): a handler's call and an acknowledgement per read"
     batched = True
 
@@ -96,7 +96,7 @@ class FastStreamBatch(FastStream):
 class FastStreamPipeline(FastStreamBatch):
     """Another load than ours: the sender has 64 messages at once, to put into one round trip."""
 
-    library = "faststream-pipeline"
+    package = "faststream-pipeline"
     settings = "as faststream-batch, and 64 publishes put into one pipeline: no longer one send at a time, as ours is"
 
     async def _publish(self, broker: RedisBroker, site: Site, load: Load, size: int) -> None:

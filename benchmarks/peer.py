@@ -13,7 +13,7 @@ from sandbox.site import Site
 class Peer(Floor):
     """A library as installed, on its documented fast path, between one sender and one receiver.
 
-    library    as the table names it
+    package    as the table names it
     channel    title of the channel it stands beside
     promise    what the library promises, in words; read it before the figure
     settings   what was set to make it fast, in words
@@ -23,7 +23,7 @@ class Peer(Floor):
     tell_goal  we carry at least so many times their tells per second
     """
 
-    library: ClassVar[str]
+    package: ClassVar[str]
     settings: ClassVar[str]
     turns: ClassVar[int] = 1
     asks: ClassVar[bool] = False

@@ -25,7 +25,7 @@ from sandbox.site import Site
 class PgQueuers(Peer):
     """One queue manager, one enqueuing client."""
 
-    library = "pgqueuer"
+    package = "pgqueuer"
     channel = "skip_locked"
     needs = ("postgres",)
     promise = "at least once, commits flushed"

@@ -38,7 +38,7 @@ class Service:
 class Pyro(Peer):
     """One daemon, one proxy, over a Unix socket."""
 
-    library = "Pyro5"
+    package = "Pyro5"
     channel = "socket"
     promise = "at most once, receiver acknowledges"
     settings = "Unix socket, msgpack, multiplex server; tells as batched calls of 64, each batch acknowledged"
