@@ -72,6 +72,7 @@ main > p, main > ul { max-width: 64rem; }
 .said { padding-left: 1.2em; }
 .said li { margin: .4em 0; }
 .wide { overflow-x: auto; }
+.wide table { font-size: .85rem; }
 table { border-collapse: collapse; font-size: .95rem; font-variant-numeric: tabular-nums; margin: .5em 0; }
 caption { text-align: left; padding: .3em 0; }
 th, td { text-align: left; vertical-align: top; padding: .3em .6em .3em 0; border-bottom: 1px solid var(--rule); }

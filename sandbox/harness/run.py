@@ -8,10 +8,9 @@ verify    participants end, journals become a history
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,7 +92,7 @@ class _Run:
                 self._stop()
         except BaseException:
             self._leave()
-            with contextlib.suppress(Exception):  # what has gone wrong before is the news
+            with suppress(Exception):  # what has gone wrong before is the news
                 self._channel.uninstall(self._cast.site)
             raise
         self._leave()
