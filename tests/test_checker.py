@@ -116,6 +116,10 @@ CASES: dict[str, tuple[Callable[[], Book], dict[str, int]]] = {
         lambda: Book("TT").well().worked(1, at=8, attempt=1),
         {"intended": 2, "ok": 2, "attempted": 2, "acknowledged": 2, "delivered": 2, "duplicated": 1},
     ),
+    "not reordered: a second delivery whose first one nobody has seen": (
+        lambda: Book("TT").well(2).sent(1).accepted(1).worked(1, at=8, attempt=2),
+        {"intended": 2, "ok": 2, "attempted": 2, "acknowledged": 2, "delivered": 2},
+    ),
     "not reordered: given back by a receiver that died, to one that was further": (
         lambda: Book("TT", receivers=2).well(2).sent(1).accepted(1).began_to_work(1, "metering-1").worked(1, at=8),
         {"intended": 2, "ok": 2, "attempted": 2, "acknowledged": 2, "delivered": 2},
@@ -187,6 +191,15 @@ def test_in_a_mix_each_verb_has_accounts_of_its_own() -> None:
 
     assert (tell.intended, tell.lost, tell.delivered) == (2, 1, 1)
     assert (ask.intended, ask.lost, ask.delivered) == (1, 0, 1)
+
+
+def test_the_warm_up_is_accounted_for_like_everything_else() -> None:
+    book = Book("TT").well(1).sent(2).accepted(2)
+    book.rows["warm"] = 1
+
+    found = account(book.history(), Verb.TELL)
+
+    assert (found.intended, found.ok, found.delivered, found.lost) == (2, 2, 1, 1)
 
 
 def test_an_effect_in_a_group_that_it_was_not_meant_for_is_unexpected() -> None:

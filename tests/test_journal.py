@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import BadArgument
+from sandbox.harness import journal as journal_module
 from sandbox.harness.journal import RECORD_BYTES, Event, Journal, JournalFull, read, recorded
 
 
@@ -88,6 +91,47 @@ def test_a_record_without_its_commit_word_does_not_count(tmp_path: Path) -> None
 
     assert read(path)["operation"].tolist() == [1, 2]
     assert recorded(path) == 2
+
+
+class Dying:
+    """A `struct.Struct` that writes so many times, for all of its kind, and then its process dies."""
+
+    class Died(Exception):
+        """Instead of a SIGKILL."""
+
+    left = 0
+
+    def __init__(self, honest: struct.Struct) -> None:
+        self.honest, self.size = honest, honest.size
+
+    def pack_into(self, *arguments: Any) -> None:
+        if Dying.left == 0:
+            raise Dying.Died
+        Dying.left -= 1
+        self.honest.pack_into(*arguments)
+
+
+@pytest.mark.parametrize("writes", range(7))
+def test_a_writer_that_dies_between_any_two_writes_leaves_only_whole_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    # Given a writer that dies after so many writes into its file: before, within or behind a record
+    monkeypatch.setattr(journal_module, "_RECORD", Dying(journal_module._RECORD))
+    monkeypatch.setattr(journal_module, "_COMMIT", Dying(journal_module._COMMIT))
+    monkeypatch.setattr(Dying, "left", writes)
+    journal = Journal(tmp_path / "j", 4)
+
+    # When it records until then
+    told = []
+    with pytest.raises(Dying.Died):
+        for n in range(1, 5):
+            told.append(journal.add(Event.EFFECT, n, n * 7, -n, n, n))
+    journal.close()
+
+    # Then all that it was told to be recorded is there, and nothing that is half true
+    records = read(tmp_path / "j")
+    assert records["time"].tolist() == told
+    assert records["value"].tolist() == [n * 7 for n in range(1, len(told) + 1)]
 
 
 def test_a_full_journal_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:

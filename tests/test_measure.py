@@ -219,6 +219,18 @@ def test_the_interval_widens_when_whole_repeats_differ() -> None:
     assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
 
 
+def test_neighbours_that_move_together_widen_the_interval() -> None:
+    # Given the same 400 values twice: in 20 bursts of 20 neighbours alike, and shuffled
+    rng = np.random.Generator(np.random.PCG64(7))
+    bursts = np.repeat(rng.normal(10, 1, 20), 20) + rng.normal(0, 0.01, 400)
+    shuffled = rng.permutation(bursts)
+
+    wide, narrow = quantile(of(bursts.tolist()), 0.5), quantile(of(shuffled.tolist()), 0.5)
+
+    assert wide.value == narrow.value
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+
+
 def test_the_interval_is_wider_for_fewer_samples() -> None:
     rng = np.random.Generator(np.random.PCG64(7))
     few, many = (quantile(of(rng.exponential(1.0, count).tolist()), 0.5) for count in (50, 5000))
