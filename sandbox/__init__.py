@@ -4,6 +4,7 @@ from sandbox import Workload, run, compare
 
 run("spool", Workload("tell", operations=200))      one workload on one channel
 compare(Workload("ask"))                            the same exchange through every style
+sweep("spool", "tell")                              more and more load, and the knee
 load("runs/...")                                    a recorded result
 channels()                                          what there is and what each promises
 doctor()                                            what works on this machine
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
     from sandbox.api import channels, compare, doctor, load, run
     from sandbox.channel import Channel
     from sandbox.harness.session import Session
+    from sandbox.harness.sweep import sweep
     from sandbox.harness.workload import Workload
     from sandbox.minimal import Minimal
 
-__all__ = ["Channel", "Minimal", "Session", "Workload", "channels", "compare", "doctor", "load", "run"]
+__all__ = ["Channel", "Minimal", "Session", "Workload", "channels", "compare", "doctor", "load", "run", "sweep"]
 
 _HOMES = {
     "Channel": "sandbox.channel",
     "Minimal": "sandbox.minimal",
     "Session": "sandbox.harness.session",
     "Workload": "sandbox.harness.workload",
+    "sweep": "sandbox.harness.sweep",
 }
 
 

@@ -18,6 +18,7 @@ from sandbox.harness.workload import Workload
 if TYPE_CHECKING:
     from sandbox.checkup import Examination
     from sandbox.harness.comparison import Comparison
+    from sandbox.harness.sweep_result import Sweep
     from sandbox.listing import Listing
 
 __all__ = ["channels", "compare", "doctor", "load", "run"]
@@ -43,11 +44,14 @@ def run(
     return Result(run_history(find(channel, **knobs), workload or Workload(), session, interventions))
 
 
-def load(path: str | Path) -> Result | Comparison:
-    """A result that was saved: a run's ``.npz`` file, or the folder of a comparison."""
+def load(path: str | Path) -> Result | Comparison | Sweep:
+    """A result that was saved: a run's ``.npz`` file, the folder of a comparison, or a sweep's ``.json`` file."""
     from sandbox.harness.store import load_comparison, load_result
+    from sandbox.harness.sweep_result import load_sweep
 
     path = Path(path)
+    if path.suffix == ".json" and not path.is_dir():
+        return load_sweep(path)
     return load_comparison(path) if path.is_dir() else load_result(path)
 
 

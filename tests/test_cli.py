@@ -23,7 +23,7 @@ def ran(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("command", ["compare", "run", "channels", "doctor", "notebooks", "bench"])
+@pytest.mark.parametrize("command", ["compare", "run", "sweep", "channels", "doctor", "notebooks", "bench"])
 def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     done = sandbox(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
@@ -57,6 +57,8 @@ def test_an_unknown_channel_suggests_the_nearest(tmp_path: Path) -> None:
         (["run", "spool", "-k", "leese=1"], "knob of spool: expected one of"),
         (["run", "null", "--verb", "ask"], "expected one that null offers (tell)"),
         (["run", "nowhere.py"], "expected a Python file that exists"),
+        (["sweep", "spool", "--times", "0.5"], "times: expected more than 1"),
+        (["sweep", "null", "--verb", "ask"], "expected one that null offers (tell)"),
         (["compare", "--repeats", "-1"], "repeats: expected 1 to 100"),
         (["compare", "--verbs", "shout"], "expected one of tell, ask, share"),
     ],

@@ -39,6 +39,8 @@ LOOKS: dict[str, tuple[str, str, Dash]] = {
 _FILLS: tuple[Fill, ...] = ("full", "none", "left")
 _SHADES = (1.0, 0.78, 0.58)
 VARIANTS = len(_FILLS) * len(_SHADES)
+#: channels whose name alone would give them the look of a sibling
+_MOVED = {"blind_retry": 1}
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def rank(style: str) -> int:
 
 def preferred(channel: str) -> int:
     """Which variant of its style's look a channel has by its name alone."""
-    return zlib.crc32(channel.encode()) % VARIANTS
+    return _MOVED.get(channel, zlib.crc32(channel.encode()) % VARIANTS)
 
 
 def _variant(style: str, variant: int) -> Look:
@@ -153,6 +155,26 @@ def millisecond_axis(axes: Axes, low: float, high: float, room: float = 0.06) ->
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_locator(LogLocator(10, subs=tuple(range(2, 10))) if decades < 5 else NullLocator())
     axes.grid(axis="x", color=RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def plain_log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, room: float = 0.06) -> None:
+    """A log axis, x or y, from below `low` to above `high`, with plain numbers where there is room for them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    decades = _decades(low, high)
+    ends = (low / 10 ** (room * decades), high * 10 ** (room * decades))
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if which == "x":
+        axes.set_xscale("log")
+        axes.set_xlim(*ends)
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(*ends)
+    axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if decades < 2.6 else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(NullFormatter())
+    axes.grid(axis=which, color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)
 
 

@@ -98,7 +98,7 @@ class _Comparing:
         self._channels = self._available(channels)
         self._pairs = [(c, v) for c in self._channels for v in verbs if self._offers(c, v)]
         self._with_floors = floors
-        self._results: dict[tuple[str, Verb], list[Result]] = {(_name(c), v): [] for c, v in self._pairs}
+        self._results: dict[tuple[str, Verb], list[Result]] = {(name_of(c), v): [] for c, v in self._pairs}
         self._floors: dict[str, list[FloorTimes]] = {}
         steps = rounds * (len(self._pairs) + (len(self._channels) if floors else 0))
         self._progress = Progress(steps, progress)
@@ -122,33 +122,33 @@ class _Comparing:
                 for medium in channel.needs:
                     self._session.server(medium)
             except ServerUnavailable as error:
-                missing[_name(channel)] = (channel, error)
-        found = [channel for channel in channels if _name(channel) not in missing]
+                missing[name_of(channel)] = (channel, error)
+        found = [channel for channel in channels if name_of(channel) not in missing]
         for name, (channel, reason) in missing.items():
-            others = ", ".join(_name(other) for other in found if other.style == channel.style)
+            others = ", ".join(name_of(other) for other in found if other.style == channel.style)
             self._notes.append(f"{name} was left out{f', {others} takes its place' if others else ''}: {reason}")
         if not found:
             raise BadArgument("channels", expected="at least one that can run here", got="; ".join(self._notes))
-        if len({_name(channel) for channel in found}) != len(found):
-            raise BadArgument("channels", expected="all different", got=[_name(channel) for channel in found])
+        if len({name_of(channel) for channel in found}) != len(found):
+            raise BadArgument("channels", expected="all different", got=[name_of(channel) for channel in found])
         return found
 
     def _offers(self, channel: Channel, verb: Verb) -> bool:
         if channel.guarantees.of(verb).support is not Support.ABSENT:
             return True
-        self._notes.append(f"{_name(channel)} does not offer {verb}: absent in this style")
+        self._notes.append(f"{name_of(channel)} does not offer {verb}: absent in this style")
         return False
 
     def _floor(self, channel: Channel, number: int) -> None:
-        self._progress.step(f"{_name(channel)}: its floor, round {number + 1} of {self._rounds}")
+        self._progress.step(f"{name_of(channel)}: its floor, round {number + 1} of {self._rounds}")
         size = self._base.size if isinstance(self._base.size, int) else 2450
         rate = self._base.rate
         times = measure_floor(channel, self._session, size, asks=150, tells=round(min(200, rate / 2)), rate=rate)
         if times is not None:
-            self._floors.setdefault(_name(channel), []).append(times)
+            self._floors.setdefault(name_of(channel), []).append(times)
 
     def _run(self, channel: Channel, verb: Verb, number: int) -> None:
-        what = f"{_name(channel)}: {verb}, round {number + 1} of {self._rounds}"
+        what = f"{name_of(channel)}: {verb}, round {number + 1} of {self._rounds}"
         self._progress.step(what)
         workload = self._base.but(verb=str(verb), seed=self._base.seed + number)
         result = Result(run_history(channel, workload, self._session))
@@ -157,7 +157,7 @@ class _Comparing:
                 break
             self._reruns.append(f"{what}: {'; '.join(result.verdict.reasons)}")
             result = Result(run_history(channel, workload, self._session))
-        self._results[_name(channel), verb].append(result)
+        self._results[name_of(channel), verb].append(result)
 
     def _comparison(self, started: str) -> Comparison:
         from sandbox.machine import machine
@@ -170,10 +170,10 @@ class _Comparing:
             )
         cells = [
             Cell(
-                _name(channel),
+                name_of(channel),
                 verb,
-                tuple(self._results[_name(channel), verb]),
-                tuple(self._floors.get(_name(channel), ())),
+                tuple(self._results[name_of(channel), verb]),
+                tuple(self._floors.get(name_of(channel), ())),
             )
             for verb in self._verbs
             for channel in self._channels
@@ -182,7 +182,7 @@ class _Comparing:
         return Comparison(self._base, tuple(cells), tuple(self._notes), facts)
 
 
-def _name(channel: Channel) -> str:
+def name_of(channel: Channel) -> str:
     """The title, with the knobs that differ from their defaults: `spool(flush=True)`."""
     if not dataclasses.is_dataclass(channel):
         return channel.title()

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 
 class Progress:
-    """`steps` steps in all.
+    """`steps` steps in all; None: nobody can say how many.
 
     show  a function that takes a line, True (standard error; in a notebook, below the cell) or False (silence)
     """
 
-    def __init__(self, steps: int, show: Callable[[str], None] | bool = True) -> None:
+    def __init__(self, steps: int | None, show: Callable[[str], None] | bool = True) -> None:
         self._steps, self._done = steps, 0
         self._began = time.monotonic()
         self._show = show
@@ -22,9 +22,11 @@ class Progress:
     def step(self, what: str) -> None:
         """The next step begins."""
         elapsed = time.monotonic() - self._began
-        left = f", about {elapsed / self._done * (self._steps - self._done):.0f} s left" if self._done else ""
+        known = self._steps is not None and self._done > 0
+        left = f", about {elapsed / self._done * ((self._steps or 0) - self._done):.0f} s left" if known else ""
         self._done += 1
-        self._say(f"[{self._done}/{self._steps}] {what} ({elapsed:.0f} s so far{left})")
+        number = f"{self._done}" if self._steps is None else f"{self._done}/{self._steps}"
+        self._say(f"[{number}] {what} ({elapsed:.0f} s so far{left})")
 
     def end(self) -> None:
         """All steps are done."""
