@@ -14,6 +14,7 @@ from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel, Delivery, Outcome, 
 from sandbox.errors import Definite, Refusal, RemoteError
 from sandbox.exchange.parties import Metering, Party, QuotaStore, StateOwner, VolumeService
 from sandbox.exchange.schema import Operation, Schema, VolumeCreated, VolumeState
+from sandbox.guarantees import Delivery as Promise
 from sandbox.harness.journal import MISMATCHED, REFUSALS, Event, Journal, JournalFull
 from sandbox.harness.participant import Link
 from sandbox.harness.plan import STATES, operations
@@ -196,13 +197,18 @@ class _Receiving:
         self._party = _party(task)
         self._receiver = task.channel.receiver(task.site, task.schema, task.group, task.name)
         self._refused = 0
+        promises = task.channel.guarantees
+        promised = (promises.ask if task.group == ASK_GROUP else promises.tell).delivery
+        self._lazy = promised is Promise.AT_LEAST_ONCE  # else there is nothing to take back, nor to carry out
 
     def serve(self, link: Link) -> None:
         """Until anything comes over the link; a receiver that is never idle looks there every `LOOK` s."""
         take, batch, work = self._receiver.take, self._task.batch, self._work
-        looked = time.monotonic()
+        first = self._task.settle == "before"
+        looked, ahead = time.monotonic(), list[Delivery]()
         while True:
-            deliveries = take(LOOK, batch)
+            deliveries = ahead or take(LOOK, batch)
+            ahead = self._settle_first(deliveries) if first else []
             for delivery in deliveries:
                 work(delivery)
             if len(self._receiver.refused) > self._refused:
@@ -220,12 +226,20 @@ class _Receiving:
         self._journal.close()
         return {"refused": self._receiver.refused[:20]}
 
+    def _settle_first(self, deliveries: list[Delivery]) -> list[Delivery]:
+        """Settle before the work, and see to it that it is carried out; the deliveries that come with that.
+
+        A channel may settle lazily, at the latest when the next `take` returns: without one, whoever died at
+        work would get it again, and the policy would promise a loss that it does not show.
+        """
+        for delivery in deliveries:
+            delivery.settle()
+            self._journal.add(Event.SETTLED, delivery.operation.id, attempt=delivery.attempt)
+        return self._receiver.take(0, self._task.batch) if deliveries and self._lazy else []
+
     def _work(self, delivery: Delivery) -> None:
         operation, attempt, add = delivery.operation, delivery.attempt, self._journal.add
         identity = operation.id
-        if self._task.settle == "before":
-            delivery.settle()
-            add(Event.SETTLED, identity, attempt=attempt)
         began = add(Event.WORK, identity, attempt=attempt)
         try:
             effect = self._party.work(operation.body)
