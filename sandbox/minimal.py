@@ -16,6 +16,7 @@ at the price of polling and of one put per group. See `docs/adding-a-channel.md`
 
 from __future__ import annotations
 
+import re
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -26,13 +27,14 @@ from msgspec import Struct
 
 from sandbox import channel
 from sandbox.channel import ASK_GROUP, OWNER_GROUP, Backlog, Channel, Envelope, Outcome, Status
-from sandbox.errors import BadArgument, Definite, Refusal, TooLarge
+from sandbox.errors import BadArgument, Definite, Malformed, Refusal, TooLarge
 from sandbox.exchange.schema import UNREADABLE, Operation, Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Delivery, Guarantees, Order, Share, Support, Tell
 from sandbox.site import Site
 
 _decode = msgspec.json.Decoder(Envelope).decode
 _encode = msgspec.json.Encoder().encode
+_WORD = re.compile(r"[A-Za-z0-9._-]{0,100}")
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ class _Receiver(channel.Receiver):
         try:
             envelope = _decode(data)
             body = self._schema.decode(envelope.message, envelope.body)
+            if not _WORD.fullmatch(envelope.sender):  # it becomes part of the name of a box, and boxes may be folders
+                raise Malformed(f"not a return address: {envelope.sender[:80]!r}")
         except (*UNREADABLE, Definite) as error:
             self._bury(token, data, str(error))
         else:
