@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sandbox.catalogue import catalogue
+from sandbox.catalogue import STYLES, catalogue
 from sandbox.channel import Channel
 from sandbox.exchange.schema import Verb
 from sandbox.guarantees import Acceptor, Ask, Delivery, Reads, Share, Support, Tell
@@ -26,6 +26,9 @@ what was expected and what came. It also runs on channels that lie, one for each
 must reject every one of them.
 
 A row with a knob in it shows a setting that changes the promise.
+"""
+_NAIVE = """\
+The naive siblings ({}) declare what their authors meant, not what holds: their tests show where it breaks.
 """
 _WORDS: tuple[tuple[str, type], ...] = (
     ("Support: how a style comes by a verb", Support),
@@ -59,7 +62,8 @@ def page() -> str:
     from sandbox.conformance import variants
 
     rows = [row for kind in catalogue().values() for row in _different(variants(kind()))]
-    parts = [_INTRODUCTION]
+    naive = [f"`{title}`" for title, kind in catalogue().items() if not kind.sound and kind.style in STYLES]
+    parts = [_INTRODUCTION, _NAIVE.format(", ".join(naive))]
     for verb in Verb:
         parts.append(f"## {verb.value.capitalize()}\n\n{_VERBS[verb]}\n\n{_table(verb, rows)}")
         parts.append(_list(_comments(_PROMISES[verb])))

@@ -1,5 +1,8 @@
 """Files in a shared folder.
 
+    in_place.py the version everybody writes first: readers see torn files
+    rename.py   whole files, by temporary name and rename; but two readers take the same one
+    log.py      beside these: one shared log behind a lock file; whoever dies with the lock stops everybody
     spool.py    the sound channel: unique names, publish and claim by rename, leases, dead letters
     folders.py  what it leaves on disk: folders, file names, how a file is published and safely read
     box.py      the box of one group: claims with a lease, given back when it lapses; the dead letters
