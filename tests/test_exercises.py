@@ -13,7 +13,11 @@ from typing import Any
 import nbformat
 import pytest
 
+from sandbox import load
+from sandbox.errors import BadArgument
 from sandbox.exercises import Exercise, Reason
+from sandbox.exercises.measuring import per_operation
+from sandbox.harness.result import Result
 
 FOLDERS = sorted(path for path in (Path(__file__).parent / "exercises").glob("[0-9][0-9]_*") if path.is_dir())
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -90,6 +94,22 @@ def test_no_line_of_a_solution_is_handed_out(folder: Path) -> None:
         text = "\n".join(cells(notebook))
         leaked = [line for line in telltale if line in text]
         assert not leaked, f"{notebook.name} shows {leaked}"
+
+
+def test_a_run_as_one_row_an_operation_has_the_latencies_that_the_sandbox_measures() -> None:
+    result = load(NOTEBOOKS / "recorded" / "compare" / "histories" / "socket-ask-1.npz")
+    assert isinstance(result, Result)
+    rows = per_operation(result)
+    response = (rows["done_ms"] - rows["intended_ms"])[~rows["warmup"]] * 1e6
+    measured = result.samples("ask")
+    assert rows["warmup"].sum() == result.history.workload.warmup
+    assert response.index.tolist() == measured.operations.tolist()
+    assert response.tolist() == pytest.approx(measured.ns.tolist())
+
+
+def test_only_a_run_of_asks_has_one_answer_an_operation() -> None:
+    with pytest.raises(BadArgument, match="ask alone"):
+        per_operation(load(NOTEBOOKS / "recorded" / "compare" / "histories" / "socket-tell-1.npz"))
 
 
 # --- what a check says to answers that cannot even be tried -----------------------------------------------------

@@ -116,6 +116,9 @@ class Exercise:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        return f"<p><b>{html.escape(self.name)}</b>: {html.escape(self.question)}</p>"
+
 
 def _kind(answer: Any) -> str:
     return f"the class {answer.__name__}" if inspect.isclass(answer) else f"a value of type {type(answer).__name__}"
