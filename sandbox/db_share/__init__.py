@@ -1,8 +1,13 @@
 """Integration by a shared database: a message is a row with real columns, a claim is an update.
 
-    skip_locked        PostgreSQL: FOR UPDATE SKIP LOCKED, woken by LISTEN/NOTIFY
+    skip_locked        PostgreSQL: FOR UPDATE SKIP LOCKED, woken by LISTEN/NOTIFY or (`notify=False`) polling
     compare_and_swap   SQLite: UPDATE ... WHERE the row is as it was read; polled
+    read_then_write    SQLite: SELECT, then UPDATE. What everybody writes first: two workers take the same row
 
-Both render their tables from the schema in `tables`, so that the two files differ in what the two
-databases make different: how a claim is made safe, and how the other side learns that there is work.
+All render their tables from the schema in `tables`, so that the files differ in what makes a claim safe,
+and in how the other side learns that there is work. Beside the channels stand
+
+    usage              a shared counter, raised in three ways; one of them loses updates
+    owner, other_team  a service's own tables, and another team that writes there or asks
+    interleaving       two processes in the unlucky order, every time
 """

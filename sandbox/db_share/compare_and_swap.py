@@ -7,6 +7,7 @@ the next `outcomes`; a receiver carries out what was settled together with its n
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import time
 from collections import deque
@@ -17,9 +18,10 @@ from typing import ClassVar
 from sandbox import channel
 from sandbox.channel import Backlog, Channel, Status
 from sandbox.db_share import ends, sqlite, tables
-from sandbox.db_share.ends import Delivery, Queue, Work
+from sandbox.db_share.ends import Delivery, Queue, Work, nothing
 from sandbox.db_share.sqlite import InDoubt, Locked, connect, execute_runs, look, rendered, transaction
 from sandbox.db_share.tables import Row, Step
+from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
 from sandbox.guarantees import Delivery as Delivers
@@ -33,10 +35,6 @@ GROUP = 128
 PATIENCE = 5.0
 
 
-def _nothing() -> None:
-    """No claim."""
-
-
 @dataclass(frozen=True)
 class CompareAndSwap(Channel):
     """Rows of SQLite tables, claimed by compare and swap.
@@ -44,6 +42,7 @@ class CompareAndSwap(Channel):
     lease      seconds after which a claim that is not settled lapses
     timeout    seconds after which an operation without outcome is reported UNKNOWN
     poll       seconds between two looks, at either end
+    pause      seconds that a receiver lets pass between reading and writing, so that others come in between
     flush      whether a commit waits for the disk; else it survives its process, but not a power cut
     max_bytes  longest encoded body that is taken
     """
@@ -51,6 +50,7 @@ class CompareAndSwap(Channel):
     lease: float = 2.0
     timeout: float = 5.0
     poll: float = 0.001
+    pause: float = 0.0
     flush: bool = False
     max_bytes: int = 1 << 20
 
@@ -58,6 +58,8 @@ class CompareAndSwap(Channel):
 
     def __post_init__(self) -> None:
         tables.check_positive(lease=self.lease, timeout=self.timeout, poll=self.poll, max_bytes=self.max_bytes)
+        if not self.pause >= 0:
+            raise BadArgument("pause", expected="0 or more seconds", got=self.pause)
 
     @property
     def guarantees(self) -> Guarantees:
@@ -95,7 +97,6 @@ class Sender(ends.Sender):
         self._poll = knobs.poll
         self._db = connect(site, knobs.flush)
         self._queue: deque[Work] = deque()
-        self._unanswered: set[int] = set()  # also those reported UNKNOWN: their answers may still come
 
     def close(self) -> None:
         """See `channel.Sender.close`."""
@@ -171,14 +172,13 @@ class Sender(ends.Sender):
             self._pending.end(work.operation.id, Status.FAILED, f"refused by SQLite: {result}")
             return
         self._carried_out(work, result)
-        if work.message.verb is Verb.ASK:
-            self._unanswered.add(work.operation.id)
 
     def _fetch(self) -> None:
         """Take the answers out of their tables; while another is writing they stay until the next look."""
         for message in self._asks:
             table = self._tables.answers(message)
             answers = look(self._db, f"SELECT * FROM {table} WHERE sender = ?1 ORDER BY seq", [self._name])
+            self._looked(len(answers))
             if not answers:
                 continue
             try:
@@ -187,7 +187,6 @@ class Sender(ends.Sender):
             except Locked:
                 continue
             for row in answers:
-                self._unanswered.discard(row["operation"])
                 self._answered(message, row)
 
     def _expire(self) -> None:
@@ -201,11 +200,15 @@ class Sender(ends.Sender):
 
 
 class Receiver(ends.Receiver):
-    """Claims rows of its group; looks for them every `poll` seconds."""
+    """Claims rows of its group; looks for them every `poll` seconds.
+
+    between   called between reading and writing, where others come in: sleeps for `pause` s unless set
+    """
 
     def __init__(self, knobs: CompareAndSwap, site: Site, schema: Schema, group: str, name: str) -> None:
         super().__init__(knobs, schema, group, name, rendered(schema))
         self._poll = knobs.poll
+        self.between = functools.partial(time.sleep, knobs.pause) if knobs.pause else nothing
         self._db = connect(site, knobs.flush)
         self._settlements: dict[Queue, list[tuple[str, int]]] = {}
         self._acts: list[Step] = []
@@ -248,6 +251,7 @@ class Receiver(ends.Receiver):
         if not seen:
             self._act()
             return []
+        self.between()
         claimed: list[Row] = []
 
         def claim() -> None:
@@ -266,9 +270,9 @@ class Receiver(ends.Receiver):
         values = (self.name, until, row["seq"], row["attempts"], row["visible_at"])
         return self._db.execute(swap, values).rowcount == 1
 
-    def _act(self, claim: Callable[[], None] = _nothing) -> bool:
+    def _act(self, claim: Callable[[], None] = nothing) -> bool:
         """Carry out what is to be done, and a claim; while others are writing for too long, it stays to be done."""
-        if not self._acts and not self._settlements and claim is _nothing:
+        if not self._acts and not self._settlements and claim is nothing:
             return True
         try:
             with transaction(self._db, PATIENCE):

@@ -23,6 +23,10 @@ from sandbox.exchange.schema import Message, Operation, Schema, Verb
 from sandbox.site import Site
 
 
+def nothing() -> None:
+    """What is done where nothing is to be done."""
+
+
 class Knobs(Protocol):
     """The knobs that both channels have."""
 
@@ -49,14 +53,18 @@ class Work(NamedTuple):
 
 
 class Sender(channel.Sender):
-    """Turns operations into statements and keeps account of what is open."""
+    """Turns operations into statements and keeps account of what is open.
+
+    looks, empty_looks   how often it has looked for answers, and how often there was none
+    """
 
     def __init__(self, knobs: Knobs, site: Site, schema: Schema, name: str, rendered: Tables) -> None:
         self._knobs, self._site, self._schema, self._name, self._tables = knobs, site, schema, name, rendered
         self._pending = Pending(knobs.timeout)
         self._statements = rendered.sends()
         self._asks = schema.of_verb(Verb.ASK)
-        self.late = 0
+        self._unanswered: set[int] = set()  # also those reported UNKNOWN: their answers may still come
+        self.late = self.looks = self.empty_looks = 0
 
     def begin(self, operation: Operation) -> None:
         """See `channel.Sender.begin`."""
@@ -99,6 +107,8 @@ class Sender(channel.Sender):
     def _carried_out(self, work: Work, rows: Sequence[Row]) -> None:
         """Its transaction is committed; `rows` is what a read has found."""
         operation, message = work.operation, work.message
+        if message.verb is Verb.ASK:
+            self._unanswered.add(operation.id)
         if message.verb is not Verb.SHARE or message.answer is None:
             self._pending.accept(operation.id)
             return
@@ -109,11 +119,16 @@ class Sender(channel.Sender):
         else:
             self._pending.answer(operation.id, states[0] if states else NoSuchVolume(f"no state for {operation.body}"))
 
+    def _looked(self, found: int) -> None:
+        self.looks += 1
+        self.empty_looks += not found
+
     def _answered(self, message: Message, row: Row) -> None:
         """An answer was fetched from its table."""
         operation = row.get("operation")
         if not isinstance(operation, int):
             return  # a stranger's row: it answers nothing
+        self._unanswered.discard(operation)
         try:
             if not self._pending.answer(operation, tables.answer_of(self._schema, message, row)):
                 self.late += 1
@@ -133,13 +148,17 @@ class Queue:
 
 
 class Receiver(channel.Receiver):
-    """Turns rows into deliveries; rows that are no message of the schema are set aside."""
+    """Turns rows into deliveries; rows that are no message of the schema are set aside.
+
+    looks, empty_looks   how often it has looked for rows, and how often it got none: what polling wastes
+    """
 
     def __init__(self, knobs: Knobs, schema: Schema, group: str, name: str, rendered: Tables) -> None:
         self._knobs, self._schema, self.group, self.name = knobs, schema, group, name
         self._queues = [Queue(rendered, message) for message in tables.queues(schema, group)]
         self._bury = rendered.set_aside()
         self.refused: list[str] = []
+        self.looks = self.empty_looks = 0
 
     @abstractmethod
     def carry_out(self, steps: list[Step], wake: str | None = None) -> None:
@@ -164,6 +183,8 @@ class Receiver(channel.Receiver):
             self.refused.append(complaint)
 
     def _accept(self, queue: Queue, rows: Sequence[Row]) -> list[channel.Delivery]:
+        self.looks += 1
+        self.empty_looks += not rows
         taken: list[channel.Delivery] = []
         for row in sorted(rows, key=lambda row: row["seq"]):
             try:

@@ -20,7 +20,8 @@ from sandbox.db_share.ends import Delivery, Queue, Work
 from sandbox.db_share.pipeline import Pipeline, Transaction
 from sandbox.db_share.postgres import NOTIFY, UNFLUSHED, array, bell, params, rendered, rows
 from sandbox.db_share.tables import Statement, Step
-from sandbox.exchange.schema import Schema
+from sandbox.db_share.waking import Waking
+from sandbox.exchange.schema import Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
 from sandbox.guarantees import Delivery as Delivers
 from sandbox.site import Site
@@ -42,19 +43,23 @@ class SkipLocked(Channel):
     lease      seconds of server time after which a claim that is not settled lapses
     timeout    seconds after which an operation without outcome is reported UNKNOWN
     repoll     seconds between two looks for lapsed leases and delayed rows, of which nobody notifies
+    notify     False: both ends look every `poll` seconds instead; they count that in `looks` and `empty_looks`
     max_bytes  longest encoded body that is taken
     """
 
     lease: float = 2.0
     timeout: float = 5.0
     repoll: float = 0.25
+    notify: bool = True
+    poll: float = 0.01
     max_bytes: int = 1 << 20
 
     style: ClassVar[str] = "db_share"
     needs: ClassVar[tuple[str, ...]] = ("postgres",)
 
     def __post_init__(self) -> None:
-        tables.check_positive(lease=self.lease, timeout=self.timeout, repoll=self.repoll, max_bytes=self.max_bytes)
+        tables.check_positive(lease=self.lease, timeout=self.timeout, repoll=self.repoll, poll=self.poll)
+        tables.check_positive(max_bytes=self.max_bytes)
 
     @property
     def guarantees(self) -> Guarantees:
@@ -88,12 +93,13 @@ class SkipLocked(Channel):
 
 
 class Sender(ends.Sender):
-    """Commits what was begun whenever it is asked for outcomes; fetches answers when notified."""
+    """Commits what was begun whenever it is asked for outcomes; fetches answers when notified, or when it is time."""
 
     def __init__(self, knobs: SkipLocked, site: Site, schema: Schema, name: str) -> None:
         super().__init__(knobs, site, schema, name, rendered(site, schema))
         prepare = [NOTIFY, UNFLUSHED, *self._statements.values()]
         self._pipe = Pipeline(site.address("postgres"), postgres.SENDING, bell(site, name), prepare)
+        self._waking = Waking(self._pipe, site, knobs.poll, notify=knobs.notify)
         self._group: list[Work] = []  # in the open transaction
         self._committing, self._fetching = 0, False
         self._fetches = [
@@ -126,7 +132,7 @@ class Sender(ends.Sender):
     def _advance(self, wait: float) -> None:
         if not self._committing:
             self._commit()
-        self._pipe.wait(wait)
+        self._pipe.wait(self._waking.until_look(wait) if self._unanswered else wait)
         while (done := self._pipe.finished()) is not None:
             if done.purpose is FETCH:
                 self._fetched(done)
@@ -141,8 +147,7 @@ class Sender(ends.Sender):
         """Close the transaction of all that was begun since the last one."""
         if not self._group:
             return
-        woken = dict.fromkeys(name for work in self._group for name in work.groups)
-        self._pipe.add([(NOTIFY, params([bell(self._site, name)])) for name in woken])
+        self._pipe.add(self._waking.call(dict.fromkeys(name for work in self._group for name in work.groups)))
         self._pipe.commit(self._group)
         self._group = []
         self._committing += 1
@@ -170,6 +175,7 @@ class Sender(ends.Sender):
         if done.error:  # the answers are still there: once more, if it was only that a column has been added
             self._pipe.rung |= not self._pipe.proven.issuperset(self._fetches)
             return
+        self._looked(sum(result.ntuples for result in done.results[1:]))
         for message, result in zip(self._asks, done.results[1:], strict=True):
             for row in rows(result, {"operation": int, **tables.answer_columns(message)}):
                 self._answered(message, row)
@@ -180,11 +186,13 @@ class Sender(ends.Sender):
         for work in self._group:
             self._pending.end(work.operation.id, Status.FAILED, f"not committed: {loss.reason}")
         self._group, self._committing, self._fetching = [], 0, False
+        lost = [work for each in loss.abandoned if isinstance(each.purpose, list) for work in each.purpose]
+        self._unanswered.update(work.operation.id for work in lost if work.message.verb is Verb.ASK)
         self._pending.end_all(loss.reason)
 
 
 class Receiver(ends.Receiver):
-    """Claims rows of its group; sleeps until notified.
+    """Claims rows of its group; sleeps until notified, or for `poll` seconds.
 
     Nothing on its connection waits for a flush: a crash of the server that loses a claim, an answer or
     a settlement loses all that came after it as well, so that the row is delivered again.
@@ -192,8 +200,8 @@ class Receiver(ends.Receiver):
 
     def __init__(self, knobs: SkipLocked, site: Site, schema: Schema, group: str, name: str) -> None:
         super().__init__(knobs, schema, group, name, rendered(site, schema))
-        self._repoll, self._site = knobs.repoll, site
         self._pipe = Pipeline(site.address("postgres"), postgres.RECEIVING, bell(site, group))
+        self._waking = Waking(self._pipe, site, knobs.repoll if knobs.notify else knobs.poll, notify=knobs.notify)
         self._claims = {queue: postgres.claim(queue) for queue in self._queues}
         self._settles = {queue: postgres.settle_all(queue) for queue in self._queues}
         self._settlements: dict[Queue, list[int]] = {}
@@ -208,7 +216,7 @@ class Receiver(ends.Receiver):
             self._fill(until + GRACE, limit)
             if self._held or time.monotonic() >= until:
                 break
-            self._sleep(until)
+            self._waking.sleep(until)
         taken, self._held = self._held[:limit], self._held[limit:]
         return taken
 
@@ -223,9 +231,7 @@ class Receiver(ends.Receiver):
 
     def carry_out(self, steps: list[Step], wake: str | None = None) -> None:
         """See `ends.Receiver.carry_out`. Repeated after a loss of the connection: at least once."""
-        sent = [(statement, params(values)) for statement, values in steps]
-        if wake is not None:
-            sent.append((NOTIFY, params([bell(self._site, wake)])))
+        sent = [(statement, params(values)) for statement, values in steps] + self._waking.call([wake])
         if self._pipe.lost:
             self._doubtful.append(sent)
         else:
@@ -271,12 +277,6 @@ class Receiver(ends.Receiver):
                 self._held += self._accept(done.purpose, rows(done.results[-1], done.purpose.kinds))
         if done.error:
             self._complain(f"refused by PostgreSQL: {done.error}")
-
-    def _sleep(self, until: float) -> None:
-        """Until notified, or until it is time to look for what nobody notifies of."""
-        end = min(until, time.monotonic() + self._repoll)
-        while not self._pipe.rung and (left := end - time.monotonic()) > 0:
-            self._pipe.wait(left)
 
     def _take_settlements(self) -> list[Step]:
         settled, self._settlements = self._settlements, {}
