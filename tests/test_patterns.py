@@ -52,7 +52,7 @@ class Lay:
         self, channel: Any, groups: tuple[str, ...] = ("metering",), schema: Schema = EXCHANGE, **knobs: Any
     ) -> Pipe:
         try:
-            pipe = Pipe.lay(channel, self._session, groups, schema, **knobs)
+            pipe = Pipe.lay(channel, groups, schema, self._session, **knobs)
         except ServerUnavailable as reason:
             pytest.skip(str(reason))
         self._stack.callback(pipe.remove)
@@ -351,7 +351,7 @@ def test_a_message_that_a_receiver_does_not_know_is_set_aside_and_comes_again_wh
     assert DeadLetters(told).look() == []
 
 
-@pytest.mark.parametrize("medium", ["spool", "streams"])
+@pytest.mark.parametrize("medium", ["spool", "streams", "compare_and_swap", "skip_locked"])
 def test_a_poison_message_is_repaired_and_goes_to_its_group_alone(lay: Lay, medium: str) -> None:
     # Given one that the business of one group of two could not digest
     told, again = lay(medium, ("metering", "audit")), lay(medium)
@@ -392,7 +392,7 @@ def test_a_letter_that_needs_repair_stays_when_it_is_replayed_as_it_is(lay: Lay)
 
 
 def test_a_channel_whose_dead_letters_cannot_be_read_says_so(lay: Lay) -> None:
-    with pytest.raises(BadArgument, match="expected one whose dead letters can be read: spool, streams, got 'null'"):
+    with pytest.raises(BadArgument, match=r"can be read \(streams, spool, compare_and_swap, skip_locked\), got 'null'"):
         DeadLetters(lay(Null)).look()
 
 

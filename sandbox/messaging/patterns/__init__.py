@@ -10,11 +10,12 @@
     shelves.py          where the dead letters of each channel lie
     notifications.py    an example: what Glance tells and Ceilometer bills
 
-In a notebook, with a session:
+In a notebook:
 
-    told, kept = Pipe.lay("streams", session, ("filter",), NOTIFICATIONS), Pipe.lay("spool", session, ...)
-    with MessageFilter(told, "filter", kept, DOWNLOADS).start(session):
-        told.send(...); kept.receive("metering", 2)
+    told, wanted = Pipe.lay("streams", ["filter"], NOTIFICATIONS), Pipe.lay("spool", schema=NOTIFICATIONS)
+    with MessageFilter(told, "filter", wanted, {"event_type": "image.send$", "priority": "info"}).start():
+        told.send(Operation(1, "notification", Notification(...)))
+        wanted.receive("metering", 1)
 """
 
 from sandbox.messaging.patterns.content_router import ContentRouter

@@ -36,16 +36,17 @@ class Pipe:
     def lay(
         cls,
         channel: str | type[Channel] | Channel,
-        session: Session,
         groups: Iterable[str] = ("metering",),
         schema: Schema = EXCHANGE,
+        session: Session | None = None,
         **knobs: Any,
     ) -> Pipe:
-        """A new one, with the groups that will listen; `channel` and its knobs as for `sandbox.run`."""
+        """A new one, with the groups that will listen; `channel`, session and knobs as for `sandbox.run`."""
         from sandbox.catalogue import find
+        from sandbox.harness.session import default_session
 
         found = find(channel, **knobs)
-        pipe = cls(found, session.site(found, groups), schema)
+        pipe = cls(found, (session or default_session()).site(found, groups), schema)
         found.install(pipe.site, schema)
         return pipe
 

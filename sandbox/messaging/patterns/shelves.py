@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sandbox.channel import Channel, Envelope
+from sandbox.db_share import postgres, sqlite
+from sandbox.db_share.compare_and_swap import CompareAndSwap
+from sandbox.db_share.skip_locked import SkipLocked
+from sandbox.db_share.tables import QUEUE
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import UNREADABLE
 from sandbox.file_share.spool import Spool
@@ -60,7 +64,8 @@ class Shelf(ABC):
 @functools.singledispatch
 def shelf_of(channel: Channel, site: Site) -> Shelf:
     """The shelf of a channel, or `BadArgument` where there is none to look at."""
-    raise BadArgument("channel", expected="one whose dead letters can be read: spool, streams", got=channel.title())
+    known = ", ".join(kind.title() for kind in shelf_of.registry if kind is not object)
+    raise BadArgument("channel", expected=f"one whose dead letters can be read ({known})", got=channel.title())
 
 
 @shelf_of.register(Streams)
@@ -109,3 +114,39 @@ def _of_file(path: Path) -> DeadLetter:
     except UNREADABLE:
         return DeadLetter(str(path), group, reason, 0, "", data)
     return DeadLetter(str(path), group, reason, envelope.id, envelope.message, bytes(envelope.body))
+
+
+@shelf_of.register(CompareAndSwap)
+class _Table(Shelf):
+    def letters(self) -> list[DeadLetter]:
+        with closing(sqlite.connect(self.site)) as db:
+            return [_of_row(*row) for row in db.execute(_LETTERS.format("dead_letters"))]
+
+    def remove(self, letter: DeadLetter) -> None:
+        with closing(sqlite.connect(self.site)) as db, sqlite.transaction(db, patience=5.0):
+            db.execute("DELETE FROM dead_letters WHERE seq = ?", (int(letter.key),))
+
+
+@shelf_of.register(SkipLocked)
+class _ServerTable(Shelf):
+    def letters(self) -> list[DeadLetter]:
+        with postgres.connect(self.site) as db:
+            found = db.execute(_LETTERS.format(self._table).encode()).fetchall()
+        return [_of_row(*row) for row in found]
+
+    def remove(self, letter: DeadLetter) -> None:
+        with postgres.connect(self.site) as db:
+            db.execute(f"DELETE FROM {self._table} WHERE seq = %s".encode(), (int(letter.key),))
+
+    @property
+    def _table(self) -> str:
+        return f'"{self.site.name}".dead_letters'
+
+
+_LETTERS = "SELECT seq, grp, reason, operation, message, content FROM {} ORDER BY seq"
+
+
+def _of_row(seq: int, group: str, reason: str, operation: str, message: str, content: str) -> DeadLetter:
+    body = {name: value for name, value in msgspec.json.decode(content).items() if name not in QUEUE}
+    identity = int(operation) if (operation or "").isdigit() else 0
+    return DeadLetter(str(seq), group, reason, identity, message, msgspec.json.encode(body))

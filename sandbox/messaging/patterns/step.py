@@ -60,24 +60,29 @@ class Running:
 
     def __init__(self, member: Participant) -> None:
         self._member = member
+        self._counts: dict[str, int] | None = None
 
     def stop(self) -> dict[str, int]:
         """End it after what it has in hand; how many it has forwarded, dropped, set aside and released."""
-        self._member.send("stop")
-        counts: dict[str, int] = self._member.finish(timeout=2 * PATIENCE)
-        self._member.close()
-        return counts
+        if self._counts is None:
+            self._member.send("stop")
+            try:
+                self._counts = self._member.finish(timeout=2 * PATIENCE)
+            finally:
+                self._member.close()
+        return self._counts
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL: nobody knows what it has done."""
         self._member.kill()
         self._member.close()
+        self._counts = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._member.close()
+        self.stop()
 
 
 class _Worker:
