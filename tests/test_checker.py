@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.exchange.schema import Verb
+from sandbox.harness import checker
 from sandbox.harness.checker import Accounts, State, account, all_delivered, judge, pacer_lateness
 
 TWO = ("metering", "audit")
@@ -98,6 +99,16 @@ CASES: dict[str, tuple[Callable[[], Book], dict[str, int]]] = {
         lambda: Book("TTTT").well(2, 3, 4).sent(1).accepted(1).worked(1, at=8),
         {"intended": 4, "ok": 4, "attempted": 4, "acknowledged": 4, "delivered": 4, "reordered": 1},
     ),
+    "reordered: of each of two senders one": (
+        lambda: (
+            Book("TTTT", senders=2).well(3, 4).sent(1).accepted(1).worked(1, at=8).sent(2).accepted(2).worked(2, at=9)
+        ),
+        {"intended": 4, "ok": 4, "attempted": 4, "acknowledged": 4, "delivered": 4, "reordered": 2},
+    ),
+    "reordered: of one of two senders": (
+        lambda: Book("TTT", senders=2).well(2, 3).sent(1).accepted(1).worked(1, at=8),
+        {"intended": 3, "ok": 3, "attempted": 3, "acknowledged": 3, "delivered": 3, "reordered": 1},
+    ),
     "not reordered: competitors each see their own in order": (
         lambda: (
             Book("TT", receivers=2).sent(1).sent(2).accepted(1).accepted(2).worked(2, at=2).worked(1, "metering-1", 3)
@@ -135,6 +146,20 @@ CASES: dict[str, tuple[Callable[[], Book], dict[str, int]]] = {
     "two groups: twice in one does not make up for none in the other": (
         lambda: Book("T", groups=TWO).sent(1).accepted(1).worked(1, by="audit-0").worked(1, by="audit-0", at=5),
         {"intended": 1, "ok": 1, "attempted": 1, "acknowledged": 2, "delivered": 1, "lost": 1, "duplicated": 1},
+    ),
+    "two groups: reordered in one": (
+        lambda: (
+            Book("TT", groups=TWO)
+            .sent(1)
+            .sent(2)
+            .accepted(1)
+            .accepted(2)
+            .worked(2, "audit-0", 2)
+            .worked(1, "audit-0", 3)
+            .worked(1, "metering-0", 2)
+            .worked(2, "metering-0", 3)
+        ),
+        {"intended": 2, "ok": 2, "attempted": 2, "acknowledged": 4, "delivered": 4, "reordered": 1},
     ),
     "two groups: recovered in one": (
         lambda: Book("T", groups=TWO).sent(1).worked(1, by="metering-0"),
@@ -332,7 +357,16 @@ def test_a_note_of_the_run_leaves_it_unknown_and_is_the_reason() -> None:
     assert (verdict.state, verdict.reasons) == (State.UNKNOWN, ("metering-0 died during the run",))
 
 
-@pytest.mark.parametrize("gap", [2.0, -2.0])
+def test_accounts_that_do_not_add_up_make_it_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "account", lambda *_: Accounts(2, 1, *[0] * 12))
+
+    verdict = judge(Book("TT").well().history())
+
+    assert verdict.state is State.INVALID
+    assert verdict.reasons == ("tell: 2 intended are not ok + fail + info + unattempted",)
+
+
+@pytest.mark.parametrize("gap", [2.0, -2.0, 0.6])
 def test_a_clock_that_jumped_leaves_it_unknown(gap: float) -> None:
     verdict = judge(Book("T").well().history(clock_gap=gap))
 
@@ -340,18 +374,19 @@ def test_a_clock_that_jumped_leaves_it_unknown(gap: float) -> None:
     assert "clock jumped" in verdict.reasons[0]
 
 
-def test_a_clock_that_was_gently_adjusted_does_not() -> None:
-    assert judge(Book("T").well().history(clock_gap=0.01)).state is State.VALID
+@pytest.mark.parametrize("gap", [0.01, 0.5, -0.5])
+def test_a_clock_that_was_gently_adjusted_does_not(gap: float) -> None:
+    assert judge(Book("T").well().history(clock_gap=gap)).state is State.VALID
 
 
-def late_by(ms: float, idle: int) -> Book:
+def late_by(ms: float, idle: int, first_took: float = 0.01) -> Book:
     """A hundred tells, one every ms, of which the 50th is begun late; those behind it follow at once."""
     book = Book("T" * 100)
     for number in range(1, 101):
         due = number - 1.0
         at = max(due, 49 + ms) if number >= 50 else due
         book.sent(number, at=at, idle=idle if number == 50 else int(at == due))
-        book.accepted(number, at=at + 0.01).worked(number, at=at + 0.01, took=0.01)
+        book.accepted(number, at=at + 0.01).worked(number, at=at + 0.01, took=first_took if number == 1 else 0.01)
     return book
 
 
@@ -391,6 +426,39 @@ def test_a_lateness_below_a_quarter_of_the_slowest_responses_is_allowed() -> Non
     assert judge(slow.history()).state is State.VALID
 
 
+def test_one_slow_response_does_not_excuse_a_late_pacer() -> None:
+    assert judge(late_by(20, idle=1, first_took=1000).history()).state is State.UNKNOWN
+
+
+def test_what_a_late_pacer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "pacer_lateness", lambda _: (50e9, 40e9))
+
+    assert judge(Book("T").well().history()).reasons == (
+        "the pacer itself was late by 50000.00 ms at the highest percentile that can be quoted, "
+        "where 40000.00 ms is allowed; the machine was busy with something else",
+    )
+
+
+def test_a_pacer_that_is_as_late_as_is_allowed_is_not_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "pacer_lateness", lambda _: (1e6, 1e6))
+
+    assert judge(Book("T").well().history()).state is State.VALID
+
+
+@pytest.mark.parametrize(
+    ("book", "lateness"),
+    [
+        (Book("T").well(), (0, 1e6)),  # a millisecond is always allowed
+        (Book("T").sent(1), (0, 1e6)),  # also where nothing ever arrived
+        (Book("T"), (0, 1)),
+        (Book("T", loop="closed").sent(1, at=9), (0, 1)),
+    ],
+    ids=["in time", "no response at all", "nothing begun", "closed loop"],
+)
+def test_a_pacer_that_is_in_time_is_not_late_at_all(book: Book, lateness: tuple[float, float]) -> None:
+    assert pacer_lateness(book.history()) == lateness
+
+
 def test_in_a_closed_loop_no_pacer_can_be_late() -> None:
     book = Book("TT", loop="closed").sent(1, at=500).accepted(1, at=501).worked(1, at=501)
     book.sent(2, at=900).accepted(2, at=901).worked(2, at=901)
@@ -404,15 +472,23 @@ def test_in_a_closed_loop_no_pacer_can_be_late() -> None:
         Book("T").sent(1, at=5).accepted(1, at=6).worked(1, at=4, took=0.5),
         Book("T").sent(1, at=5).accepted(1, at=4).worked(1, at=6),
         Book("A").sent(1, at=5).answered(1, at=4).worked(1, at=6),
+        Book("T").sent(1, at=5).failed(1, at=4),
+        Book("T").sent(1, at=5).unknown(1, at=4),
         Book("T").accepted(1),
     ],
-    ids=["an effect", "an acceptance", "an answer", "no intent at all"],
+    ids=["an effect", "an acceptance", "an answer", "a failure", "a giving up", "no intent at all"],
 )
 def test_what_stands_before_its_intent_makes_the_records_invalid(book: Book) -> None:
     verdict = judge(book.history())
 
     assert verdict.state is State.INVALID
     assert "before the intent" in verdict.reasons[0]
+
+
+def test_what_happens_at_the_moment_of_its_intent_is_not_before_it() -> None:
+    book = Book("T").sent(1).accepted(1, at=0).worked(1, at=0, took=0)
+
+    assert judge(book.history()).state is State.VALID
 
 
 def test_invalid_outweighs_unknown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import struct
@@ -154,7 +155,7 @@ def test_a_journal_never_writes_into_one_that_is_there(tmp_path: Path) -> None:
 
 
 def test_a_journal_without_room_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match="expected at least 1 record, got 0"):
+    with pytest.raises(BadArgument, match=r"^journal capacity: expected at least 1 record, got 0"):
         Journal(tmp_path / "j", 0)
 
 
@@ -163,6 +164,37 @@ def test_a_journal_takes_its_room_on_disk_at_once(tmp_path: Path) -> None:
 
     assert (tmp_path / "j").stat().st_size == 1000 * RECORD_BYTES
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_is_met_when_the_journal_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+
+    with pytest.raises(OSError, match="No space"):
+        Journal(tmp_path / "j", 1000)
+
+
+def test_a_system_that_cannot_take_room_at_once_has_journals_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+
+    journal = Journal(tmp_path / "j", 2)
+    journal.add(Event.INTENT, 1)
+    journal.close()
+
+    assert read(tmp_path / "j")["operation"].tolist() == [1]
+    assert (tmp_path / "j").stat().st_size == 2 * RECORD_BYTES
+
+
+def test_what_is_not_said_is_recorded_as_nought(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", 1)
+    journal.add(Event.INTENT, 7)
+    journal.close()
+
+    assert read(tmp_path / "j")[0].item()[1:] == (7, 0, 0, Event.INTENT, 0, 0, 1)
 
 
 def test_recording_tells_the_time_that_it_has_recorded(tmp_path: Path) -> None:

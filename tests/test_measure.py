@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.exchange.schema import Verb
-from sandbox.harness.journal import REFUSALS
-from sandbox.harness.measure import Measure, Samples, quantile, samples
+from sandbox.harness.journal import REFUSALS, Event
+from sandbox.harness.measure import Measure, Quantile, Samples, highest_quotable, quantile, quantiles, samples
 from sandbox.harness.plan import READ, WRITE
 
 
@@ -92,6 +92,33 @@ def test_the_first_delivery_counts_not_the_duplicate() -> None:
     assert ms(samples(history, Verb.TELL, Measure.RESPONSE)) == [2]
 
 
+def test_an_answer_tells_that_it_was_accepted() -> None:
+    history = Book("A").sent(1).answered(1, at=4).history()
+
+    assert ms(samples(history, Verb.ASK, Measure.ACCEPTANCE)) == [4]
+
+
+def test_an_effect_whose_work_nobody_saw_begin_has_no_service_time() -> None:
+    book = Book("T").sent(1).accepted(1)
+    book.event(1, Event.EFFECT, 1, 5.0)
+
+    found = samples(book.history(), Verb.TELL, Measure.SERVICE)
+
+    assert (ms(found), found.censored) == ([], 1)
+
+
+def test_state_that_is_shared_directly_waits_for_no_receiver() -> None:
+    found = samples(Book("W", owner=False).well().history(), Verb.SHARE, Measure.WAIT)
+
+    assert (ms(found), found.censored) == ([], 1)
+
+
+def test_what_is_in_no_plan_has_no_latency() -> None:
+    history = Book("T").well().worked(0).worked(-5).worked(77).worked(2**62).history()
+
+    assert samples(history, Verb.TELL, Measure.RESPONSE).operations.tolist() == [1]
+
+
 # --- which operations -----------------------------------------------------------------------------
 
 
@@ -161,6 +188,32 @@ def test_a_percentile_is_quoted_only_with_ten_samples_beyond_it(count: int, q: f
 
     assert (found.value is not None) is quoted
     assert found.samples == count
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, 0.5), (1, 0.5), (20, 0.5), (100, 0.9), (1000, 0.99), (1_000_000, 0.99)]
+)
+def test_the_highest_percentile_that_can_be_quoted_leaves_ten_beyond(count: int, expected: float) -> None:
+    assert highest_quotable(count) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("count", "quoted"), [(99, False), (100, True)])
+def test_a_percentile_below_the_first_sample_is_not_quoted(count: int, quoted: bool) -> None:
+    assert (quantile(of([1.0] * count), 0.01).value is not None) is quoted
+
+
+def test_what_cannot_be_quoted_has_no_interval_either() -> None:
+    found = quantile(of([1.0] * 19), 0.5)
+
+    assert found.q == 0.5
+    assert math.isnan(found.low) and math.isnan(found.high)
+    assert not found.overlaps(found)
+
+
+def test_repeats_of_one_sample_each_have_a_percentile() -> None:
+    repeats = [of([float(value)])[0] for value in range(1, 31)]
+
+    assert quantile(repeats, 0.5).value == 15
 
 
 def test_without_samples_there_is_no_percentile() -> None:
@@ -243,6 +296,18 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> Non
 
     assert quantile(values, 0.5, seed=4) == quantile(values, 0.5, seed=4)
     assert quantile(values, 0.5, seed=4) != quantile(values, 0.5, seed=5)
+
+
+def test_a_seed_is_one_unless_it_is_said() -> None:
+    values = of(np.random.Generator(np.random.PCG64(7)).exponential(1.0, 200).tolist())
+
+    assert quantile(values, 0.5) == quantile(values, 0.5, seed=1) == quantiles(values, [0.5])[0.5]
+
+
+def test_intervals_that_touch_overlap() -> None:
+    lower, upper = Quantile(0.5, 1.5, 1, 2, 100), Quantile(0.5, 2.5, 2, 3, 100)
+
+    assert lower.overlaps(upper) and upper.overlaps(lower)
 
 
 def test_overlapping_intervals_are_a_tie_and_distant_ones_are_not() -> None:

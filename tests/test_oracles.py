@@ -9,6 +9,7 @@ from build import MS, Book
 
 from sandbox.exchange.oracles import bill, states, volumes
 from sandbox.harness.journal import MISMATCHED, REFUSALS, Event
+from sandbox.harness.plan import STATES
 
 OVER, NO_SUCH, REMOTE = REFUSALS["OverQuota"], REFUSALS["NoSuchVolume"], REFUSALS["RemoteError"]
 
@@ -97,6 +98,32 @@ def test_every_group_has_its_own_bill() -> None:
     assert amounts(book, "metering") == {"meant": 1001, "unbilled": 1001, "wrong_projects": 1}
 
 
+def test_a_wrong_bill_of_one_group_is_not_that_of_another() -> None:
+    book = Book("T", groups=("metering", "audit")).sent(1).accepted(1).worked(1, by="metering-0")
+    book.worked(1, by="audit-0", value=1)
+
+    assert amounts(book, "metering") == {"meant": 1001, "billed": 1001}
+    assert amounts(book, "audit") == {"meant": 1001, "billed": 1, "wrong": 1000, "wrong_projects": 1}
+    assert bill(book.history(), "audit").group == "audit"
+
+
+def test_a_bill_over_nothing_is_as_good_as_none() -> None:
+    # Given an effect of no bytes for a project that nothing was meant for, and a lost download of no bytes
+    book = Book("TT").well(1).worked(99, value=0, detail=7).sent(2).accepted(2)
+    book.rows["value"][1] = 0
+
+    assert amounts(book) == {"meant": 1001, "billed": 1001}
+
+
+def test_a_bill_that_is_wrong_by_a_single_byte_is_wrong() -> None:
+    too_much = Book("T").well().worked(99, value=1, detail=7)
+    too_little = Book("T").sent(1).accepted(1)
+    too_little.rows["value"] = 1
+
+    assert amounts(too_much) == {"meant": 1001, "billed": 1002, "wrong_projects": 1}
+    assert amounts(too_little) == {"meant": 1, "unbilled": 1, "wrong_projects": 1}
+
+
 def test_volumes_are_not_on_the_bill() -> None:
     assert amounts(Book("TA").well()) == {"meant": 1001, "billed": 1001}
 
@@ -142,6 +169,29 @@ def test_a_refusal_of_what_would_have_fitted() -> None:
 
     assert books(book) == {"created": 1, "refused": 1, "wrongly_refused": 1}
     assert not volumes(book.history()).right
+
+
+def test_each_request_is_held_against_its_own_size() -> None:
+    # Given requests for 10, 90 and 20 GB, of which the last is over the quota of 100
+    book = asks(3, 10)
+    book.rows["value"] = 10, 90, 20
+    book.well(1, 2).sent(3).worked(3, value=0, status=OVER).answered(3, status=OVER)
+
+    assert books(book) == {"created": 2, "refused": 1}
+    assert volumes(book.history()).right
+
+
+@pytest.mark.parametrize(("gb", "wrongly"), [(100, 1), (101, 0)])
+def test_a_refusal_of_a_project_that_has_nothing_yet(gb: int, wrongly: int) -> None:
+    book = asks(1, gb).sent(1).worked(1, value=0, status=OVER).answered(1, status=OVER)
+
+    assert volumes(book.history()).wrongly_refused == wrongly
+
+
+def test_only_the_volume_service_creates_volumes() -> None:
+    book = Book("TA", quota_gb=10**6).well().worked(2, by="metering-0", at=5)
+
+    assert books(book) == {"created": 1}
 
 
 def test_one_request_that_created_two_volumes() -> None:
@@ -284,6 +334,80 @@ def test_the_state_of_another_volume() -> None:
 
     assert found.mismatched == 1
     assert not found.right
+
+
+def test_each_impossible_state_counts() -> None:
+    book = Book("WRRR").well(1).sent(2).answered(2, value=9, detail=1).sent(3).answered(3, value=9, detail=1)
+    book.sent(4).answered(4, value=9, detail=1)
+
+    assert states(book.history()).impossible == 3
+
+
+def test_a_state_that_no_volume_can_have_is_impossible_even_if_it_was_written() -> None:
+    book = Book("WR")
+    book.rows["state"][0] = len(STATES)
+
+    assert states(book.well(1).sent(2).answered(2, value=1, detail=len(STATES)).history()).impossible == 1
+
+
+def test_a_version_may_be_read_at_the_moment_when_it_is_begun_and_counts_only_after_that_of_its_acceptance() -> None:
+    at_once = Book("WR").sent(1, at=2).accepted(1, at=3).sent(2, at=1).answered(2, at=2, value=1, detail=1)
+    just_then = Book("WWR").well(1).sent(2, at=1).accepted(2, at=4).sent(3, at=4).answered(3, at=5, value=1, detail=1)
+
+    assert states(at_once.history()).impossible == 0
+    assert states(just_then.history()).stale == 0
+
+
+def test_each_volume_has_versions_of_its_own() -> None:
+    # Given a version 1 of volume 2, and versions 1 and 2 of volume 1
+    book = Book("WWWRR")
+    book.rows["subject"] = 2, 1, 1, 2, 1
+    book.rows["value"] = 1, 1, 2, 0, 0
+    book.well(1, 2, 3).sent(4).answered(4, value=1, detail=1).sent(5).answered(5, value=2, detail=3)
+
+    found = states(book.history())
+
+    assert (found.reads, found.stale, found.backwards, found.impossible) == (2, 0, 0, 0)
+
+
+def test_a_volume_that_nobody_ever_writes_is_read_without_harm_and_more_than_once() -> None:
+    book = Book("RR").sent(1).answered(1, status=NO_SUCH).sent(2).answered(2, status=NO_SUCH)
+
+    found = states(book.history())
+
+    assert (found.reads, found.stale, found.backwards) == (2, 0, 0)
+    assert found.right
+
+
+def test_a_write_may_be_the_last_operation_of_the_plan() -> None:
+    book = Book("RW").well(2).sent(1, at=5).answered(1, at=6, value=1, detail=1)
+
+    assert states(book.history()).impossible == 0
+
+
+def test_only_writes_make_versions() -> None:
+    # Given a tell that by chance has the number of the volume, and acceptances that belong to no plan
+    book = Book("TWR").well(1, 2).sent(3).answered(3, value=1, detail=1)
+    for stranger in (0, -5, 77):
+        book.event(0, Event.ACCEPTED, stranger, 0.5)
+
+    assert states(book.history()).stale == 0
+
+
+def test_a_read_that_nobody_has_begun_is_neither_stale_nor_backwards() -> None:
+    book = Book("WWRR").well(1, 2).sent(3).answered(3, value=2, detail=2).answered(4, value=1, detail=1)
+
+    found = states(book.history())
+
+    assert (found.reads, found.stale, found.backwards) == (2, 0, 0)
+
+
+def test_a_reader_is_held_against_the_newest_that_it_had_seen() -> None:
+    # Given one that saw versions 1, 2, 1: the third read goes back behind the second, not behind the first
+    book = Book("WWRRR").well(1, 2).sent(3).answered(3, value=1, detail=1)
+    book.sent(4).answered(4, value=2, detail=2).sent(5).answered(5, value=1, detail=1)
+
+    assert states(book.history()).backwards == 1
 
 
 def test_going_back_and_staying_there_is_going_back_twice() -> None:
