@@ -6,7 +6,6 @@ meanwhile (`stepwise`), kills it there, and in the end runs the mailbox under th
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from sandbox.exercises.check import RAISED, UNFINISHED, Exercise, Reason
 from sandbox.exercises.stepwise import Done, Parties, Party, Step, parties
 from sandbox.minimal import Minimal
 
-FIRST, SECOND = (name * 3000 for name in (b"first. ", b"second. "))
-#: seconds after which one who waits for another, that is stopped, is taken for waiting (a kernel's lock is no mistake)
-_BLOCKED = 0.4
-#: and one that waits for the dead
-_STUCK = 2.0
+FIRST, SECOND, THIRD = (name * 3000 for name in (b"first. ", b"second. ", b"third. "))
+#: seconds after which one that nobody else holds up is taken for waiting for the dead
+_STUCK = 3.0
 _RENAMES = {"rename", "replace", "link"}
 
 
@@ -28,7 +25,7 @@ def judge(mailbox: type[Minimal]) -> Iterator[Reason]:
     from sandbox.harness.session import default_session
 
     with parties(default_session(), mailbox()) as stage:
-        looks = (_round_trip, _publishing, _names, _claiming, _racing, _keeping, _dying_receiver, _dying_sender)
+        looks = (_round_trip, _publishing, _claiming, _names, _dying_receiver, _dying_sender, _racing, _keeping)
         reasons = (look(stage, f"box{number}") for number, look in enumerate(looks))
         reason = next(filter(None, reasons), None) or _in_a_run(mailbox)
     if reason:
@@ -47,13 +44,17 @@ def _round_trip(stage: Parties, box: str) -> Reason | None:
     ):
         done = one.do(verb, *arguments, patience=_STUCK)
         if done is None:
-            return Reason("lock", f"{verb} waits for something that nobody else has, and has not returned.")
+            return Reason(
+                "lock", f"{verb} has not returned for {_STUCK:g} s, although nobody else is there to wait for."
+            )
         if done.error:
             return _raised(done)
         if verb == "take" and done.value != expected:
             meant = "the message that had been put" if expected else "None, for there is nothing in that box"
-            return Reason("round trip", f"put, take, settle, take, all by one process: take gives {_said(done.value)}.\n"
-                          f"Expected was {meant}.")
+            return Reason(
+                "round trip",
+                f"put, take, settle, take, all by one process: take gives {_said(done.value)}.\nExpected was {meant}.",
+            )
     return None
 
 
@@ -61,7 +62,7 @@ def _publishing(stage: Parties, box: str) -> Reason | None:
     """A receiver looks before each step of put."""
     sender, receiver = stage.new("sender"), stage.new("receiver")
     for here, step in _stops(sender, box, "put", FIRST):
-        seen = receiver.do("take", here, patience=_BLOCKED)
+        seen = stage.meanwhile(receiver, "take", here)
         sender.go_on()
         put, seen = sender.end(), seen or receiver.end()
         assert put is not None
@@ -93,7 +94,7 @@ def _names(stage: Parties, box: str) -> Reason | None:
     """Another sender puts before each step of put."""
     one, other = stage.new("one"), stage.new("other")
     for here, step in _stops(one, box, "put", FIRST):
-        beside = other.do("put", here, SECOND, patience=_BLOCKED)
+        beside = stage.meanwhile(other, "put", here, SECOND)
         one.go_on()
         for done in (one.end(), beside or other.end()):
             assert done is not None
@@ -101,9 +102,12 @@ def _names(stage: Parties, box: str) -> Reason | None:
                 return _raised(done, f"while two senders put at once, one of them stopped {_at(step)}")
         if missing := {FIRST, SECOND} - set(_all(one, here)):
             lost = "the first" if FIRST in missing else "the second"
-            return Reason("overwritten", f"One sender was stopped {_at(step)}, another put a message meanwhile, then the "
-                          f"first went on. Both were told that all is well, and {lost} message is gone: do they give "
-                          "the same name? A rename replaces what is there, and says nothing.")
+            return Reason(
+                "overwritten",
+                f"One sender was stopped {_at(step)}, another put a message meanwhile, then the "
+                f"first went on. Both were told that all is well, and {lost} message is gone: do they give "
+                "the same name? A rename replaces what is there, and says nothing.",
+            )
     return None
 
 
@@ -118,15 +122,18 @@ def _claiming(stage: Parties, box: str) -> Reason | None:
         return _raised(seen, "when another had taken the only message")
     if seen.value is None:
         return None
-    return Reason("not claimed", "One receiver has taken a message and works on it. Another takes, and gets the same: "
-                  "reading takes nothing away. It must be out of sight as soon as it is taken.")
+    return Reason(
+        "not claimed",
+        "One receiver has taken a message and works on it. Another takes, and gets the same: "
+        "reading takes nothing away. It must be out of sight as soon as it is taken.",
+    )
 
 
 def _racing(stage: Parties, box: str) -> Reason | None:
     """Another receiver takes before each step of take; there are two messages."""
     one, other = stage.new("one"), stage.new("other")
     for here, step in _stops(one, box, "take", before=(FIRST, SECOND)):
-        beside = other.do("take", here, patience=_BLOCKED)
+        beside = stage.meanwhile(other, "take", here)
         one.go_on()
         took, beside = one.end(), beside or other.end()
         assert took is not None
@@ -134,12 +141,17 @@ def _racing(stage: Parties, box: str) -> Reason | None:
         if took.error or beside.error:
             why = f"One receiver was stopped {_at(step)}, and another took meanwhile"
             done = took if took.error else beside
-            return Reason("beaten", f"{why}. Then {_told(done)}\nThat another was faster is no error: go on to the next.")
+            return Reason(
+                "beaten", f"{why}. Then {_told(done)}\nThat another was faster is no error: go on to the next."
+            )
         everything = [took.value, beside.value, *_all(other, here)]
         if any(everything.count(message) > 1 for message in (FIRST, SECOND)):
             why = "What you look at may be gone, or be somebody else's, one step later: claim it in one step."
-            return Reason("taken twice", f"One receiver was stopped {_at(step)}; another took meanwhile, and both work "
-                          f"on the same message. {why}")
+            return Reason(
+                "taken twice",
+                f"One receiver was stopped {_at(step)}; another took meanwhile, and both work "
+                f"on the same message. {why}",
+            )
         if not {FIRST, SECOND} <= set(everything):
             return Reason("lost", f"One receiver was stopped {_at(step)}, another took meanwhile: a message is gone.")
     return None
@@ -148,13 +160,16 @@ def _racing(stage: Parties, box: str) -> Reason | None:
 def _keeping(stage: Parties, box: str) -> Reason | None:
     """What is taken lies on the disk until it is settled, and no longer."""
     one = stage.new("one")
-    one.do("put", box, SECOND)
+    one.do("put", box, THIRD)
     one.do("take", box)
-    if not _on_disk(stage, SECOND):
-        return Reason("gone too early", "A message was taken and not settled, and it is in no file any more. If the "
-                      "receiver dies now, not even a person can put it back: it may go only when it is settled.")
+    if not _on_disk(stage, THIRD):
+        return Reason(
+            "gone too early",
+            "A message was taken and not settled, and it is in no file any more. If the "
+            "receiver dies now, not even a person can put it back: it may go only when it is settled.",
+        )
     one.do("settle", box)
-    if _on_disk(stage, SECOND):
+    if _on_disk(stage, THIRD):
         return Reason("left behind", "A message was settled and still lies in a file: the disk will be full one day.")
     return None
 
@@ -189,12 +204,15 @@ def _dying(
         victim.kill()
         if step is None:
             return None
-        acts = [*(("put", here, message) for message in after), ("take", here)]
-        done = [survivor.do(*act, patience=_STUCK) for act in acts]
-        if None in done or done[-1].value is None:
-            return Reason("lock", f"A process was killed {_at(step)}. From then on another one gets nothing, although "
-                          "there is something: it waits for the dead. Whatever a process leaves when it dies must not "
-                          "stop the others.")
+        sent = [survivor.do("put", here, message, patience=_STUCK) for message in after]
+        got = survivor.do("take", here, patience=_STUCK) if None not in sent else None
+        if got is None or got.value is None:
+            return Reason(
+                "lock",
+                f"A process was killed {_at(step)}. From then on another one gets nothing, although "
+                "there is something: it waits for the dead. Whatever a process leaves when it dies must not "
+                "stop the others.",
+            )
 
 
 def _in_a_run(mailbox: type[Minimal]) -> Reason | None:
@@ -213,7 +231,7 @@ def _in_a_run(mailbox: type[Minimal]) -> Reason | None:
 def _stops(
     party: Party, box: str, verb: str, *arguments: bytes, before: tuple[bytes, ...] = ()
 ) -> Iterator[tuple[str, Step]]:
-    """It is stopped before its first step, then before its second, ...: each time in a box of its own, until none is left."""
+    """Stop it before its first step, then before its second, ..., until it has no more: each time in another box."""
     stop = 0
     while True:
         stop += 1
@@ -227,10 +245,11 @@ def _stops(
 
 
 def _all(party: Party, box: str) -> list[bytes]:
-    """Up to five messages that it can still take."""
-    taken = []
+    """Up to five messages that it can still take; it settles them."""
+    taken: list[bytes] = []
     while len(taken) < 5 and (done := party.do("take", box)) is not None and done.value is not None:
         taken.append(done.value)
+        party.do("settle", box)
     return taken
 
 
@@ -239,20 +258,20 @@ def _on_disk(stage: Parties, data: bytes) -> bool:
 
 
 def _at(step: Step) -> str:
-    text = linecache.getline(step.file, step.line).strip()
-    return f"before {step.call} in line {step.line}" + (f", `{text}`" if text else "")
+    return f"before {step.call} in line {step.line}" + (f" (`{step.code}`)" if step.code else "")
 
 
 def _said(value: Any) -> str:
     if not isinstance(value, bytes):
         return repr(value)
-    return f"{len(value):,} bytes" if len(value) > 20 else repr(value)
+    return f"{len(value):,} bytes"
 
 
 def _told(done: Done) -> str:
-    text = linecache.getline(done.file, done.line).strip()
-    line = f", `{text}`" if text else ""
-    return f"your code raised {done.error} in {done.where or 'what you gave back'}, line {done.line}{line}: {done.text}"
+    line = f", `{done.code}`" if done.code else ""
+    if not done.line:
+        return f"the check could not work with what your code gave back: {done.text}"
+    return f"your code raised {done.error} in {done.where}, line {done.line}{line}: {done.text}"
 
 
 def _raised(done: Done, when: str = "") -> Reason:
@@ -267,8 +286,8 @@ exercise = Exercise(
     question=(
         "Mailbox passes messages through files and is written the way everybody writes it first. Make put, take and "
         "settle safe. A receiver never sees part of a message. Of several receivers one gets it, and one that was not "
-        "fast enough goes on to the next without an error. What is taken stays in some file until it is settled, and no "
-        "longer. Nobody waits for a process that has died. (A claim of a dead receiver need not come back by itself.)"
+        "fast enough goes on to the next without an error. What is taken stays in some file until it is settled, and "
+        "no longer. Nobody waits for a process that has died. (What a dead receiver had taken need not come back.)"
     ),
     answer="Mailbox",
     judge=judge,

@@ -1,0 +1,34 @@
+"""not claimed
+
+Careful to delete only when the work is done: until then everybody reads it.
+"""
+
+import os
+import time
+
+from sandbox import Minimal
+
+
+class Mailbox(Minimal):
+    """A folder for each box, a file for each message."""
+
+    def folder(self, site, name):
+        folder = site.folder / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def new_name(self):
+        return f"{time.monotonic_ns():020}-{os.getpid()}"
+
+    def put(self, site, box, data):
+        draft = self.folder(site, "drafts") / self.new_name()
+        draft.write_bytes(data)
+        draft.rename(self.folder(site, box) / draft.name)
+
+    def take(self, site, box):
+        for path in sorted(self.folder(site, box).iterdir()):
+            return path, path.read_bytes()
+        return None
+
+    def settle(self, site, box, token):
+        token.unlink(missing_ok=True)
