@@ -118,7 +118,8 @@ class Stage:
                 time.sleep(quiet)
                 return [delivery for receiver in receivers for delivery in receiver.seen()]
             if now - progress > self.patience or (now - progress > DRAINED and self._drained()):
-                return seen
+                # once more: what lapsed, was worked and left the backlog since the last look is not missing
+                return [delivery for receiver in receivers for delivery in receiver.seen()]
             time.sleep(LOOK)
 
     def backlog(self) -> Backlog | None:
