@@ -1,5 +1,9 @@
 """RPC: one party calls another by name and waits for its answer; both must be up at the same time.
 
+What everybody writes first, and how it is mended:
+
+    no_timeout -> blind_retry -> idempotency_key (the sender of blind_retry, receivers that remember)
+
 Where to read on, in the order of a call:
 
     socket      the channel, its sender, its receiver, its delivery

@@ -57,10 +57,11 @@ class Socket(Channel):
     max_queued: int = 16 << 20
 
     style: ClassVar[str] = "rpc"
+    longest: ClassVar[float] = 1e9  #: timeout in s; a call that waits for ever is a mistake of its own
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout < math.inf:
-            raise BadArgument("timeout", expected="seconds, more than 0", got=self.timeout)
+        if not 0 < self.timeout <= self.longest:
+            raise BadArgument("timeout", expected=f"more than 0 s, up to {self.longest:g}", got=self.timeout)
         if self.transport not in get_args(Transport):
             raise BadArgument("transport", expected="'unix' or 'tcp'", got=self.transport)
         if not 0 < self.max_bytes < 1 << 31:
@@ -88,7 +89,7 @@ class Socket(Channel):
         """See `Channel.sender`."""
         return Sender(self, site, schema)
 
-    def receiver(self, site: Site, schema: Schema, group: str, name: str) -> Receiver:
+    def receiver(self, site: Site, schema: Schema, group: str, name: str) -> channel.Receiver:
         """See `Channel.receiver`. `BadArgument`: the name is in use, or makes too long a path for a socket file."""
         return Receiver(self, site, schema, group, name)
 
@@ -102,8 +103,7 @@ class Sender(channel.Sender):
 
     def __init__(self, knobs: Socket, site: Site, schema: Schema) -> None:
         self._schema, self._max_bytes, self._timeout = schema, knobs.max_bytes, knobs.timeout
-        self._version = schema.version
-        self._numbers = itertools.count()
+        self._version, self._numbers = schema.version, itertools.count()
         self._expiry = math.inf  # no call expires before
         self._links = Links(schema, knobs.max_queued)
         groups = {
@@ -227,10 +227,13 @@ class Receiver(channel.Receiver):
                 self._refuse(peer, frame)
                 continue
             if call.version == version or speaks(call.version, version):
-                taken.append(Delivery(self, peer, call))
+                taken.append(self._delivery(peer, call))
             else:
                 self._refuse(peer, frame)
         return taken
+
+    def _delivery(self, peer: Peer, call: Called) -> Delivery:
+        return Delivery(self, peer, call)
 
     def _refuse(self, peer: Peer, frame: bytes) -> None:
         """Find out what is wrong with it, which took no time while all was well, and tell the sender."""
@@ -255,9 +258,7 @@ class Delivery(channel.Delivery):
 
     def __init__(self, receiver: Receiver, peer: Peer, call: Called) -> None:
         self.operation = Operation(call.operation, call.message.name, call.args)
-        self._receiver = receiver
-        self._peer = peer
-        self._call = call
+        self._receiver, self._peer, self._call = receiver, peer, call
 
     def reply(self, result: Struct | Refusal) -> None:
         """Answer, at once. A refusal of a kind that is not allowed to travel arrives as `RemoteError`.
