@@ -124,6 +124,14 @@ def test_a_bill_that_is_wrong_by_a_single_byte_is_wrong() -> None:
     assert amounts(too_little) == {"meant": 1, "unbilled": 1, "wrong_projects": 1}
 
 
+def test_a_single_byte_is_seen_on_a_bill_of_an_exbibyte() -> None:
+    book = Book("T")
+    book.rows["value"] = 2**60
+    book.well().worked(99, value=1, detail=1)
+
+    assert amounts(book) == {"meant": 2**60, "billed": 2**60 + 1, "wrong_projects": 1}
+
+
 def test_volumes_are_not_on_the_bill() -> None:
     assert amounts(Book("TA").well()) == {"meant": 1001, "billed": 1001}
 
@@ -172,9 +180,9 @@ def test_a_refusal_of_what_would_have_fitted() -> None:
 
 
 def test_each_request_is_held_against_its_own_size() -> None:
-    # Given requests for 10, 90 and 20 GB, of which the last is over the quota of 100
+    # Given requests for 88, 2 and 20 GB, of which the last does not fit into what is left of 100
     book = asks(3, 10)
-    book.rows["value"] = 10, 90, 20
+    book.rows["value"] = 88, 2, 20
     book.well(1, 2).sent(3).worked(3, value=0, status=OVER).answered(3, status=OVER)
 
     assert books(book) == {"created": 2, "refused": 1}
