@@ -106,7 +106,7 @@ CASES: dict[str, tuple[Callable[[], Book], dict[str, int]]] = {
         {"intended": 4, "ok": 4, "attempted": 4, "acknowledged": 4, "delivered": 4, "reordered": 2},
     ),
     "reordered: of one of two senders": (
-        lambda: Book("TTT", senders=2).well(2, 3).sent(1).accepted(1).worked(1, at=8),
+        lambda: Book("TTT", senders=2).well(3).sent(1).accepted(1).worked(1, at=8).sent(2).accepted(2).worked(2, at=9),
         {"intended": 3, "ok": 3, "attempted": 3, "acknowledged": 3, "delivered": 3, "reordered": 1},
     ),
     "not reordered: competitors each see their own in order": (
