@@ -21,6 +21,7 @@ from sandbox.exchange.schema import EXCHANGE, CreateVolume, ImageDownloaded, Ope
 from sandbox.file_share.spool import Spool
 from sandbox.guarantees import Delivery
 from sandbox.harness.checker import State as Verdict
+from sandbox.harness.compare import name_of
 from sandbox.harness.participant import Link, Participant
 from sandbox.harness.session import Session
 from sandbox.harness.workload import Workload
@@ -374,3 +375,9 @@ def test_a_receiver_without_install_says_what_to_do(short_folder: Path, stack: E
     Spool().install(Site(short_folder, "t"), EXCHANGE)
     with pytest.raises(ServerUnavailable, match="Call install"):
         Idempotent(Spool()).receiver(Site(short_folder, "t"), EXCHANGE, "metering", "r")
+
+
+def test_in_a_comparison_it_is_named_after_what_it_wraps() -> None:
+    wrapped = Idempotent(Spool(flush=True), memory="process")
+
+    assert name_of(wrapped) == "idempotent(channel=spool(flush=True), memory=process)"

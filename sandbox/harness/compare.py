@@ -183,12 +183,13 @@ class _Comparing:
 
 
 def name_of(channel: Channel) -> str:
-    """The title, with the knobs that differ from their defaults: `spool(flush=True)`."""
+    """The title, with the knobs that differ from their defaults: `spool(flush=True)`, `idempotent(channel=spool)`."""
     if not dataclasses.is_dataclass(channel):
         return channel.title()
+    knobs = {field.name: (getattr(channel, field.name), field.default) for field in dataclasses.fields(channel)}
     changed = [
-        f"{field.name}={getattr(channel, field.name)}"
-        for field in dataclasses.fields(channel)
-        if getattr(channel, field.name) != field.default
+        f"{name}={name_of(value) if isinstance(value, Channel) else value}"
+        for name, (value, default) in knobs.items()
+        if value != default
     ]
     return channel.title() + (f"({', '.join(changed)})" if changed else "")
