@@ -70,7 +70,8 @@ def ecdf_of_comparison(comparison: Comparison, verbs: Sequence[Verb | str] | Non
     return _chart(by_verb(comparison, verbs))
 
 
-def _line(cell: Cell) -> Line:
+def line_of(cell: Cell) -> Line:
+    """All response times of a cell, its repeats pooled."""
     import numpy as np
 
     repeats = cell.samples()
@@ -80,7 +81,7 @@ def _line(cell: Cell) -> Line:
 
 def _chart(cells: Sequence[Sequence[Cell]]) -> Chart:
     start = origin(cell for group in cells for cell in group)
-    groups = [[_line(cell) for cell in group] for group in cells]
+    groups = [[line_of(cell) for cell in group] for group in cells]
     heights = [HIGH] * len(groups)
     lines = [line for group in groups for line in group]
     return Chart(

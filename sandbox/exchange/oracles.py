@@ -88,6 +88,7 @@ class States:
     stale      reads that were begun after a newer version had been accepted
     versions   how many versions behind the stalest was
     staleness  ns per stale read: how long the version after the one read had been accepted
+    behind     versions per stale read, in the same order: how many newer ones had been accepted
     backwards  reads that went back behind what the same reader had seen before it began them
     impossible reads of a version that nobody had begun to write, or of a state that was not that version's
     mismatched answers that belong to another volume
@@ -100,6 +101,7 @@ class States:
     backwards: int
     impossible: int
     mismatched: int
+    behind: tuple[int, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -167,7 +169,8 @@ def states(history: History) -> States:
 
     writes = _Writes(history)
     stale: list[int] = []
-    behind = backwards = impossible = 0
+    behind: list[int] = []
+    backwards = impossible = 0
     seen = _Seen()
     answers = _answers(history, READ)
     begun = {int(e["operation"]): int(e["time"]) for e in history.of(Event.INTENT)}
@@ -182,9 +185,10 @@ def states(history: History) -> States:
         missed = writes.accepted_after(volume, version, begun.get(operation, 0))
         if missed:
             stale.append(begun[operation] - missed[0])  # if nobody had begun it, nothing was missed
-            behind = max(behind, len(missed))
+            behind.append(len(missed))
     mismatched = int((answers["status"] == MISMATCHED).sum())
-    return States(len(reads), len(stale), behind, tuple(stale), backwards, impossible, mismatched)
+    most = max(behind, default=0)
+    return States(len(reads), len(stale), most, tuple(stale), backwards, impossible, mismatched, tuple(behind))
 
 
 class _Seen:

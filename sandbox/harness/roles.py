@@ -15,6 +15,7 @@ from sandbox.errors import Definite, Refusal, RemoteError
 from sandbox.exchange.parties import Metering, Party, QuotaStore, StateOwner, VolumeService
 from sandbox.exchange.schema import Operation, Schema, VolumeCreated, VolumeState
 from sandbox.guarantees import Delivery as Promise
+from sandbox.harness.effort import Effort
 from sandbox.harness.journal import MISMATCHED, REFUSALS, Event, Journal, JournalFull
 from sandbox.harness.participant import Link
 from sandbox.harness.plan import STATES, operations
@@ -203,6 +204,7 @@ class _Receiving:
 
     def serve(self, link: Link) -> None:
         """Until anything comes over the link; a receiver that is never idle looks there every `LOOK` s."""
+        self._effort = Effort()
         take, batch, work = self._receiver.take, self._task.batch, self._work
         first = self._task.settle == "before"
         looked, ahead = time.monotonic(), list[Delivery]()
@@ -222,9 +224,10 @@ class _Receiving:
 
     def close(self) -> dict[str, Any]:
         """Close the receiver; what the session should know."""
+        spent = self._effort.spent()
         self._receiver.close()
         self._journal.close()
-        return {"refused": self._receiver.refused[:20]}
+        return {"refused": self._receiver.refused[:20], "spent": spent}
 
     def _settle_first(self, deliveries: list[Delivery]) -> list[Delivery]:
         """Settle before the work, and see to it that it is carried out; the deliveries that come with that.

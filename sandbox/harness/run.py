@@ -252,9 +252,12 @@ class _Run:
         for name in self._cast.members:
             self._cast[name].send("stop")
         refused: list[str] = []
+        self._facts["spent"] = {}
         for name, process in list(self._cast.processes.items()):
             try:
-                refused += self._report(name).get("refused", [])
+                report = self._report(name)
+                refused += report.get("refused", [])
+                self._facts["spent"][name] = report.get("spent")
             except EOFError:
                 self._died(name, process)
             except (TimeoutError, RunFailed) as error:
