@@ -62,6 +62,7 @@ def test_with_nineteen_samples_there_is_no_tail_and_that_is_said() -> None:
     chart = percentiles_of_comparison(compared(made(count=19, floor=False)))
     assert "spool: too few samples (19)" in chart.alt
     assert chart.figure().axes[0].get_lines() == []
+    assert "no line: spool" in words(chart.figure())
 
 
 def test_a_censored_tail_is_shown_as_censored() -> None:

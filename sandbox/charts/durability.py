@@ -195,9 +195,10 @@ def _steps(groups: Sequence[Sequence[Row]]) -> list[str]:
         flushed = found.get(f"{name}(flush=True)")
         if flushed is None:
             continue
-        before, after = row.quantile(0.5).value, flushed.quantile(0.5).value
-        if before and after and after < math.inf and before < math.inf:
-            said.append(f"A flush makes {name} {after / before:.2g} times as slow to accept.")
+        before, after = row.quantile(0.5), flushed.quantile(0.5)
+        if before.value and after.value and max(before.value, after.value) < math.inf:
+            times = f"A flush makes {name} {after.value / before.value:.2g} times as slow to accept"
+            said.append(f"{times}, but the intervals overlap." if before.overlaps(after) else f"{times}.")
     return said
 
 

@@ -119,7 +119,14 @@ def _frame(axes: Axes, group: Sequence[Line], lines: Sequence[Line], far: float)
     finite = [value for value in reach if value is not None and 0 < value < math.inf] or [0.1, 10.0]
     plain_log_axis(axes, "y", min(finite), max(finite), room=0.1)
     axes.set_ylabel("ms (log scale)")
-    panels.caption(axes, str(group[0].verb), f"{SPAN[group[0].verb]} ({counted({x.channel: x.count for x in group})})")
+    behind = counted({line.channel: line.count for line in group})
+    panels.caption(axes, str(group[0].verb), f"{SPAN[group[0].verb]} ({behind}{_missing(group)})")
+
+
+def _missing(group: Sequence[Line]) -> str:
+    """Who has no line: too few samples, or not even the median was done in time."""
+    names = [shortened(x.channel, 19) for x in group if (median := quoted(x, 0.5)) is None or math.isinf(median)]
+    return f"; no line: {', '.join(names)}" if names else ""
 
 
 def _line(axes: Axes, line: Line, look: Look) -> list[tuple[float, float, str, Look]]:
@@ -141,7 +148,7 @@ def _line(axes: Axes, line: Line, look: Look) -> list[tuple[float, float, str, L
     axes.plot([x for x, _ in shown], [y for _, y in shown], linestyle="none", **look.point(9))
     if len(points) < len(found):  # the rest was never done in time
         axes.plot(*points[-1], marker="^", markersize=13, color=look.colour, clip_on=False)
-    return [(points[-1][0], min(points[-1][1], top), shortened(line.channel, 26), look)]
+    return [(points[-1][0], min(points[-1][1], top), shortened(line.channel, 19), look)]
 
 
 def _names(axes: Axes, ends: Sequence[tuple[float, float, str, Look]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 from dataclasses import asdict, dataclass, field
@@ -124,7 +125,7 @@ class Sweep:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<p>{line}</p>" for line in self.sentences())
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self.sentences())
         return lines + self.chart()._repr_html_() + html_table(*self._table())
 
 
