@@ -1,0 +1,13 @@
+"""taken twice
+
+Reads, and then writes: what everybody writes first. One worker alone never shows it.
+"""
+
+
+def claim(connection, worker):
+    """Make one free row the worker's own: its id, or None if no row is free."""
+    row = connection.execute("SELECT id FROM jobs WHERE claimed_by IS NULL ORDER BY id").fetchone()
+    if row is None:
+        return None
+    connection.execute("UPDATE jobs SET claimed_by = ? WHERE id = ?", (worker, row[0]))
+    return row[0]
