@@ -47,8 +47,9 @@ How much can a channel take? Offers it more and more, in short open-loop runs wi
 knee by itself: first without load, then doubling the rate until it is too much, then halving the gap.
 
 A rate is sustained when at least 95 % of what is offered is done in the same time, and when its p90 stays within
---times the p90 without load. The knee is the highest rate found that is sustained. Noise only makes a run slower,
-so a rate is given up only when it has failed three times, or has fallen short by far.
+--times the p90 without load (or 2 ms, where that is more). The knee is the highest rate found that is sustained.
+Noise only makes a run slower, so a rate is given up only when it has failed three times (five in runs that are not
+valid), or has fallen short by far.
 
 examples:
   python -m sandbox sweep socket --verb ask
@@ -57,8 +58,8 @@ examples:
   python -m sandbox sweep streams -k flush=true --quick
 
 Prints every run, and writes runs/<when>-sweep-CHANNEL/: sweep.json (`sandbox.load` reads it), load.png, load.txt.
-About 10 s; --quick about 5 s. Exit status: 0 done, whether there is a knee or not, 1 could not be measured,
-2 bad arguments.
+About 12 s, on a busy machine more; --quick about 6 s.
+Exit status: 0 done, whether there is a knee or not, 1 could not be measured, 2 bad arguments.
 """
 
 #: knobs of the workload that a sweep sets by itself

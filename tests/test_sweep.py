@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,20 @@ def test_what_fails_three_times_is_too_much() -> None:
     found = find_knee(Server(500, hiccups=3), LIMIT, 10, 20_000)
     assert found.knee is None
     assert [point.nominal for point in found.points] == [10, 10, 10]
+
+
+def test_what_fails_in_runs_that_are_not_valid_gets_five_tries_before_the_channel_is_blamed() -> None:
+    server = Server(500, hiccups=4)
+    doubtful = find_knee(lambda rate: replace(server(rate), notes=("the machine was busy",)), LIMIT, 100, 200)
+    assert doubtful.knee is not None
+    assert [point.nominal for point in doubtful.points] == [100] * 5 + [200] * 5
+
+
+def test_a_knee_that_may_be_the_machines_is_said_to_be() -> None:
+    found = made()
+    assert found.beyond is not None
+    assert "the machine and not the channel" not in str(found)
+    assert "the machine and not the channel" in str(replace(found, beyond=replace(found.beyond, notes=("busy",))))
 
 
 def test_a_rate_that_falls_short_by_far_is_not_tried_again() -> None:
@@ -153,7 +168,7 @@ def test_a_sweep_says_where_the_knee_is_and_by_which_rule() -> None:
     found = made()
     assert found.knee is not None
     assert f"the knee is at {found.knee.offered:,.0f}/s" in str(found)
-    assert "within 5 x the unloaded p90 (2 ms)" in str(found)
+    assert "within 5 x the unloaded p90 (2 ms), or 2 ms where that is more" in str(found)
 
 
 def test_a_sweep_without_a_knee_says_so() -> None:

@@ -127,7 +127,7 @@ def _times(axes: Axes, sweep: Sweep, look: Look, *, alone: bool) -> None:
             )
     if alone:
         axes.axhline(sweep.limit / 1e6, color=QUIET, linewidth=1.4, linestyle=(0, (2, 2)))
-        said = f"limit: {sweep.times:g} x the unloaded p90 of {in_ms(sweep.unloaded.p90 or 0)}"
+        said = f"limit: {in_ms(sweep.limit)}; p90 without load: {in_ms(sweep.unloaded.p90 or 0)}"
         axes.annotate(said, (0, sweep.limit / 1e6), (4, 4), ("axes fraction", "data"), "offset points", color=QUIET)
     _mark_knee(axes, sweep, look, alone=alone)
 
@@ -176,7 +176,7 @@ def _name_lines(axes: Axes, sweeps: Sequence[Sweep], drawn: dict[str, Look]) -> 
 
 def _key(figure: Figure, sweeps: Sequence[Sweep]) -> None:
     ring = "Ring: the knee, the highest rate found that keeps up with a p90"
-    panels.foot(figure, f"{ring} within {sweeps[0].times:g} x the unloaded one.", 1)
+    panels.foot(figure, f"{ring} within {sweeps[0].times:g} x the unloaded one (or 2 ms).", 1)
     panels.foot(figure, "Beyond it the queue grows as long as the load lasts: a longer run, a higher line.", 0)
 
 

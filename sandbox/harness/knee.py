@@ -3,10 +3,11 @@
 A rate is *sustained* when two things hold, both stated as numbers that can be argued about:
 
     it keeps up       at least `KEEPS_UP` of what is offered is done in the same time
-    it stays quick    its p90 is at most `times` the p90 without load
+    it stays quick    its p90 is at most `times` the p90 without load, or `LEAST` where that is more
 
 The **knee** is the largest rate found that is sustained, where a slightly higher one is not. Noise only ever makes
-a run slower, so a rate counts as too much only when it fails three times, or falls short by far.
+a run slower, so a rate counts as too much only when it fails three times, or falls short by far. A failure in a run
+that was not valid says less, as it may be the machine's: it takes five of those.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from dataclasses import dataclass, field
 
 #: a run of half a second on a busy machine may lose a few percent of it to a single pause
 KEEPS_UP = 0.95
-TRIES = 3
+#: ns; below that a machine's own hiccups weigh more than any queue
+LEAST = 2_000_000.0
+#: how much failing a rate may do before it is given up, and what a failure costs of it
+PATIENCE, VALID, DOUBTFUL = 5, 2, 1
 #: no pause of the machine explains that little
 HOPELESS = 0.8
 #: the knee lies within this factor below a rate that is too much
-PRECISION = 1.15
+PRECISION = 1.2
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class Point:
         return "its p90 exceeds the limit" if self.keeps_up() else "it does not keep up with what is offered"
 
 
+def limit_of(unloaded: float, times: float) -> float:
+    """What the p90 of a sustained rate may reach, by the p90 without load; ns."""
+    return max(times * unloaded, LEAST)
+
+
 @dataclass
 class Search:
     """What a search has found so far.
@@ -89,7 +98,8 @@ def find_knee(
 
 def _try(search: Search, measure: Callable[[float], Point], rate: float) -> bool:
     """Measure a rate, again if it fails, and note on which side of the knee it lies."""
-    for _ in range(TRIES):
+    patience = PATIENCE
+    while patience > 0:
         point = measure(rate)
         search.points.append(point)
         if point.sustained(search.limit):
@@ -97,5 +107,6 @@ def _try(search: Search, measure: Callable[[float], Point], rate: float) -> bool
             return True
         if point.achieved < HOPELESS * point.offered:
             break
+        patience -= DOUBTFUL if point.notes else VALID
     search.beyond = point
     return False

@@ -21,7 +21,7 @@ from sandbox.errors import BadArgument, RunFailed
 from sandbox.exchange.schema import Verb
 from sandbox.harness.checker import State
 from sandbox.harness.compare import name_of
-from sandbox.harness.knee import Point, find_knee
+from sandbox.harness.knee import PRECISION, Point, find_knee, limit_of
 from sandbox.harness.measure import Measure, samples
 from sandbox.harness.progress import Progress
 from sandbox.harness.result import Result
@@ -39,10 +39,9 @@ __all__ = ["Sweep", "load_sweep", "point_of", "sweep"]
 
 LOWEST, HIGHEST = 200.0, 20_000.0
 #: seconds of load and fewest operations of one run: a p90 needs 100 samples
-SECONDS, LEAST = 0.5, 120
+SECONDS, LEAST = 0.5, 110
 QUICK_SECONDS, QUICK_LEAST = 0.3, 110
 QUICK_PRECISION = 1.5
-PRECISION = 1.15
 #: seconds after the last intended start until open operations count as censored
 PATIENCE = 1.0
 
@@ -68,7 +67,7 @@ def sweep(
                receiver can do); its verb, rate, loop, arrivals, number of operations and warm-up are set by the sweep
     low, high  the lowest and the highest rate that are offered, operations/s; low is 200 by default, and less where
                the service time asks for it
-    times      a sustained rate's p90 is at most so many times the unloaded one
+    times      a sustained rate's p90 is at most so many times the unloaded one (or 2 ms, where that is more)
     quick      shorter runs and a coarser knee
 
     Raises what `run` raises. Takes about 10 s; `quick` about 5 s.
@@ -113,7 +112,7 @@ class _Sweeping:
         if unloaded.p90 is None or math.isinf(unloaded.p90):
             raise RunFailed("without load, too few operations were done in time: there is nothing to compare with")
         precision = QUICK_PRECISION if self._quick else PRECISION
-        search = find_knee(self._at, times * unloaded.p90, low, high, precision)
+        search = find_knee(self._at, limit_of(unloaded.p90, times), low, high, precision)
         self._progress.end()
         return Sweep(
             channel=name_of(self._channel),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sandbox.errors import BadArgument
-from sandbox.harness.knee import KEEPS_UP, Point
+from sandbox.harness.knee import KEEPS_UP, LEAST, Point, limit_of
 from sandbox.harness.store import plain
 from sandbox.harness.words import duration, html_table, text_table
 
@@ -52,7 +52,7 @@ class Sweep:
     @property
     def limit(self) -> float:
         """ns that the p90 of a sustained rate may reach."""
-        return self.times * (self.unloaded.p90 or 0.0)
+        return limit_of(self.unloaded.p90 or 0.0, self.times)
 
     @property
     def in_order(self) -> list[Point]:
@@ -63,7 +63,7 @@ class Sweep:
         """The knee in words, what ended it, and what was not measured well."""
         rule = (
             f"Sustained: at least {KEEPS_UP:.0%} of the offered rate is achieved and p90 stays within {self.times:g} x "
-            f"the unloaded p90 ({duration(self.unloaded.p90)})."
+            f"the unloaded p90 ({duration(self.unloaded.p90)}), or {duration(LEAST)} where that is more."
         )
         doubtful = [point for point in (self.unloaded, *self.points) if point.notes]
         if not doubtful:
@@ -79,7 +79,9 @@ class Sweep:
         if self.beyond is None:
             return f"{name}: no knee up to {self.knee.offered:,.0f}/s ({at}), the highest rate tried."
         why = self.beyond.why_not(self.limit)
-        return f"{name}: the knee is at {self.knee.offered:,.0f}/s ({at}); at {self.beyond.offered:,.0f}/s {why}."
+        doubt = " - in a run that was not valid: it may be the machine and not the channel"
+        past = f"at {self.beyond.offered:,.0f}/s {why}{doubt if self.beyond.notes else ''}"
+        return f"{name}: the knee is at {self.knee.offered:,.0f}/s ({at}); {past}."
 
     def chart(self) -> Chart:
         """Response time and achieved rate against offered rate, the knee marked."""
