@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.exchange.schema import Verb
+from sandbox.harness import measure
 from sandbox.harness.journal import REFUSALS, Event
 from sandbox.harness.measure import Measure, Quantile, Samples, highest_quotable, quantile, quantiles, samples
 from sandbox.harness.plan import READ, WRITE
@@ -171,6 +172,7 @@ def test_what_failed_for_certain_or_was_never_offered_has_no_latency_at_all() ->
         (200, 0.95, 190),
         (100, 0.07, 7),
         (21, 0.5, 11),
+        (100, 0.01, 1),
     ],
 )
 def test_a_percentile_is_the_order_statistic(count: int, q: float, expected: int) -> None:
@@ -262,6 +264,16 @@ def test_the_interval_covers_the_true_median_about_nineteen_times_in_twenty() ->
 
     assert 1 <= too_high + too_low <= 22  # of 200; one that covers nothing, or everything, is no interval
     assert too_high and too_low  # and it misses on either side
+
+
+def test_the_interval_is_what_nineteen_of_twenty_draws_lie_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a bootstrap whose 400 draws have the medians 399, 398, ... 0
+    medians = iter(range(399, -1, -1))
+    monkeypatch.setattr(measure, "_redraw", lambda *_: [np.full(100, float(next(medians)))])
+
+    found = quantile(of([1.0] * 100), 0.5)
+
+    assert (found.low, found.high) == (10, 390)
 
 
 def test_the_interval_widens_when_whole_repeats_differ() -> None:
