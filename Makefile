@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help compare test test-slow bench bench-peers notebooks doctor lint lock clean
+.PHONY: help compare test test-slow mutants bench bench-peers notebooks doctor lint lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ test: .venv/installed  ## the whole test suite
 
 test-slow: .venv/installed  ## the slower checks, under 30 minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+mutants: .venv/installed  ## change the checker in 1,900 ways: which ones would the tests not notice? (minutes)
+	@rm -rf mutants
+	@$(BIN)/mutmut run $(ARGS) && $(BIN)/mutmut export-cicd-stats && $(BIN)/python tests/survivors.py
 
 bench: .venv/installed  ## the figures we hold ourselves to, as ratios measured in one run
 	@$(BIN)/python -m sandbox bench $(ARGS)
@@ -53,4 +57,4 @@ lock: .venv/installed  ## write requirements.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.txt
 
 clean:  ## remove the virtual environments and caches (not runs/)
-	@rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf .venv .venv-peers mutants .mypy_cache .ruff_cache .pytest_cache
