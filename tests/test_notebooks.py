@@ -57,6 +57,15 @@ def test_what_a_notebook_shows_is_what_its_text_speaks_of(executed: tuple[str, n
         "00": ["Everything works here", "intent", "answered", "effect", "accepted", "failed"],
         "01": ["pairs as predicted", "reads were stale", "lowest median", "data:image/png;base64", "recorded"],
         "02": ["acknowledged but lost", "refused", "bytes billed twice", "as predicted", "delivered again", "not yet"],
+        "03": [
+            *("billed twice", "slow has taken [7], quick has taken [7]", "slow has taken [], quick has taken [7]"),
+            *("granted 2 times 60 GB, the counter says 60", "looks in a second", "went from deleting to in-use"),
+            *("no such column", "OverQuota", "broken rules: []", "taken twice", "not yet"),
+        ],
+        "04": [
+            *("20 calls ended as unknown", "40 volumes were created", "created twice", "40 answered, 40 volumes"),
+            *("accepted by the kernel", "20 lost", "0 of 20 accepted by both", "no key"),
+        ],
         "05": ["never billed", "nobody has subscribed", "twice", "every bill is right", "came: lost", "set aside"],
         "06": ["off by", "begun between", "indeterminate", "censored", "a tie", "not yet", "data:image/png;base64"],
     }
