@@ -179,7 +179,6 @@ def _delivery_findings(result: Result) -> list[str]:
     for verb, accounts in result.accounts.items():
         for number, what in (
             (accounts.lost, "acknowledged but lost"),
-            (accounts.duplicated, "worked again (duplicates)"),
             (accounts.unexpected, "delivered although nobody had sent them (unexpected)"),
             (accounts.contradicted, "delivered although the sender had been told that they failed"),
             (accounts.fail, "failed: they certainly did not happen"),
@@ -187,6 +186,8 @@ def _delivery_findings(result: Result) -> list[str]:
         ):
             if number:
                 found.append(f"{verb}: {number} of {accounts.intended} were {what}.")
+        if accounts.duplicated:  # of one operation there may be many
+            found.append(f"{verb}: {plural(accounts.duplicated, 'time')} one of {accounts.intended} was worked again.")
         found += _broken_promises(result, verb, accounts)
     return found
 
