@@ -78,6 +78,20 @@ def another_project_may_pay(honest):
     return lambda history, group: honest(as_planned(history, "detail", "project"), group)
 
 
+@plant(oracles, "Bill.right")
+def bills_that_are_right_in_sum_are_right(honest):
+    return property(lambda bill: not (bill.wrong_projects or bill.unbilled or bill.doubled))
+
+
+@plant(oracles, "bill")
+def what_is_billed_to_another_project_is_no_wrong_amount(honest):
+    def billed(history, group):
+        found = honest(history, group)
+        return replace(found, wrong=honest(as_planned(history, "detail", "project"), group).wrong)
+
+    return billed
+
+
 @plant(oracles, "_per_project")
 def one_bill_stands_for_all_projects(honest):
     return lambda table, project: {0: int(table["value"].sum())}

@@ -81,8 +81,45 @@ def test_bytes_taken_for_mebibytes_are_a_bill_wrong_by_that_factor() -> None:
 def test_the_right_amount_for_the_wrong_project_makes_two_bills_wrong() -> None:
     book = Book("T").sent(1).accepted(1).worked(1, detail=2)
 
-    assert amounts(book) == {"meant": 1001, "billed": 1001, "wrong_projects": 2}
+    assert amounts(book) == {"meant": 1001, "billed": 1001, "wrong": 1001, "wrong_projects": 2}
     assert not bill(book.history(), "metering").right
+
+
+def test_two_downloads_of_one_amount_on_each_others_bills_cancel_out_in_no_bill_that_is_right() -> None:
+    book = Book("TT")
+    book.rows["value"] = 500
+    book.sent(1).accepted(1).worked(1, detail=2).sent(2).accepted(2).worked(2, detail=1)
+
+    assert amounts(book) == {"meant": 1000, "billed": 1000, "wrong": 1000}
+    assert not bill(book.history(), "metering").right
+
+
+@pytest.mark.parametrize(("billed", "wrong"), [(400, 1001), (1001, 1001), (9000, 9000), (0, 1001)])
+def test_on_another_projects_bill_the_larger_of_the_two_amounts_is_wrong(billed: int, wrong: int) -> None:
+    book = Book("T").sent(1).accepted(1).worked(1, value=billed, detail=2)
+
+    assert bill(book.history(), "metering").wrong == wrong
+
+
+def test_a_bill_from_nowhere_does_not_make_up_for_one_of_nothing_to_another_project() -> None:
+    # Given a download of which 0 bytes are billed to another project, and a bill of its size that is in no plan
+    book = Book("T").sent(1).accepted(1).worked(1, value=0, detail=2).worked(99, value=1001, detail=1)
+
+    assert amounts(book) == {"meant": 1001, "billed": 1001, "wrong": 1001}
+    assert not bill(book.history(), "metering").right
+
+
+def test_a_second_billing_to_another_project_is_doubled_and_wrong() -> None:
+    book = Book("T").well().worked(1, at=5, detail=2)
+
+    assert amounts(book) == {"meant": 1001, "billed": 2002, "doubled": 1001, "wrong": 1001, "wrong_projects": 1}
+
+
+@pytest.mark.parametrize(("billed", "wrong"), [(1002, 1), (1000, 1), (400, 601)])
+def test_on_the_right_projects_bill_only_the_difference_is_wrong(billed: int, wrong: int) -> None:
+    book = Book("T").sent(1).accepted(1).worked(1, value=billed)
+
+    assert amounts(book) == {"meant": 1001, "billed": billed, "wrong": wrong, "wrong_projects": 1}
 
 
 def test_a_bill_for_a_download_that_is_in_no_plan_is_on_the_bill_and_wrong() -> None:

@@ -31,8 +31,9 @@ class Bill:
     billed    what stands on the bills, also for downloads that are in no plan
     unbilled  of acknowledged downloads that no bill shows
     doubled   billed again for a download that was billed already
-    wrong     billed for a download with another amount or project than was meant (sum of the differences' size)
-    wrong_projects   projects whose bill is not what was meant
+    wrong     of downloads on another project's bill than was meant the whole amount (of that billed and that meant
+              the larger); of those with another amount only the difference
+    wrong_projects   projects whose bill is not what was meant in sum, whatever may have cancelled out
     """
 
     group: str
@@ -46,7 +47,7 @@ class Bill:
     @property
     def right(self) -> bool:
         """Every project's bill is exactly what was meant."""
-        return not (self.wrong_projects or self.wrong or self.unbilled or self.doubled)  # two wrongs may cancel out
+        return not (self.wrong_projects or self.wrong or self.unbilled or self.doubled)  # sums alone may cancel out
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def bill(history: History, group: str) -> Bill:
     counts = told & (acknowledged(history) | (times > 0))
     effects = _effects(history, group, TELL)
     planned = rows[effects["operation"] - 1]
-    amiss = (effects["value"] != planned["value"]) | (effects["detail"] != planned["project"])
+    elsewhere = effects["detail"] != planned["project"]
+    larger, difference = np.maximum(effects["value"], planned["value"]), np.abs(effects["value"] - planned["value"])
     doubled = np.maximum(times - 1, 0) * rows["value"] * told
     everything = _in_group(history, group)
     meant, billed = _per_project(rows[counts], "project"), _per_project(everything, "detail")
@@ -130,7 +132,7 @@ def bill(history: History, group: str) -> Bill:
         billed=int(everything["value"].sum()),
         unbilled=int(rows["value"][counts & (times == 0)].sum()),
         doubled=int(doubled.sum()),
-        wrong=int(np.abs(effects["value"] - planned["value"])[amiss].sum()),
+        wrong=int(np.where(elsewhere, larger, difference).sum()),
         wrong_projects=sum(meant.get(p, 0) != billed.get(p, 0) for p in projects),
     )
 
