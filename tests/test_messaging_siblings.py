@@ -14,9 +14,10 @@ import pytest
 from sandbox.catalogue import catalogue
 from sandbox.channel import Outcome, Receiver, Sender, Status
 from sandbox.conformance import prove
-from sandbox.errors import BadArgument, Malformed, ServerUnavailable, TooLarge
+from sandbox.errors import BadArgument, Malformed, RunFailed, ServerUnavailable, TooLarge
 from sandbox.exchange import oracles
 from sandbox.exchange.schema import EXCHANGE, CreateVolume, ImageDownloaded, Operation, Verb
+from sandbox.harness import moments
 from sandbox.harness import run as run_module
 from sandbox.harness.cast import Cast
 from sandbox.harness.checker import account
@@ -246,7 +247,7 @@ def test_a_second_worker_doubles_the_bill(session: Session) -> None:
 
 
 #: more than one is taken at once, so that some are done and not settled when the receiver dies
-BATCHES = {"arrivals": "bursty", "burst": 60, "service": 0.01, "batch": 30, "receivers": 2}
+BATCHES = {"arrivals": "bursty", "burst": 60, "service": 0.01, "batch": 10, "receivers": 2}
 
 
 def test_settled_before_the_work_what_its_receiver_dies_with_is_lost(session: Session) -> None:
@@ -311,3 +312,9 @@ def test_a_moment_at_work_waits_for_so_many_effects_before_and_can_be_left_again
     assert len(found) == 1
     assert found[0] >= 7
     assert account(history, Verb.TELL).delivered == 60
+
+
+def test_a_moment_that_never_comes_ends_the_run(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "_PATIENCE", 0.5)
+    with pytest.raises(RunFailed, match="metering-0 was not at work, after 61 effects at least"):
+        run_history(Streams(), small(), session, [(0.0, at_work("metering-0", Cast.kill, effects=61))])

@@ -10,23 +10,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sandbox.errors import RunFailed
 from sandbox.harness.cast import Cast
 from sandbox.harness.journal import Event, read, recorded
 
 #: s for which a paused process must not have written, before it is taken for paused; its signal may be on its way
 _STILL = 0.002
+#: s after which it is taken for a moment that never comes: another receiver may have got all there was
+_PATIENCE = 20.0
 
 
 def at_work(name: str, then: Callable[[Cast, str], None], effects: int = 0) -> Callable[[Cast], None]:
     """An intervention: ``then(cast, name)`` while the receiver works on a delivery, after `effects` others at least.
 
     It has begun the work (of `service` time), which has had no effect yet. It is found paused (SIGSTOP), which does
-    not matter to one that is killed; resume it otherwise. Waits for the moment, and the run with it.
+    not matter to one that is killed; resume it otherwise. Waits for the moment, and the run with it;
+    `RunFailed` when it has not come within 20 s.
     """
 
     def act(cast: Cast) -> None:
+        deadline = time.monotonic() + _PATIENCE
         while not _paused_at_work(cast, name, effects):
             cast[name].resume()
+            if time.monotonic() > deadline:
+                raise RunFailed(f"{name} was not at work, after {effects} effects at least, within {_PATIENCE:g} s")
             time.sleep(_STILL)
         then(cast, name)
 
