@@ -32,9 +32,9 @@ from sandbox.harness.cast import Cast
 from sandbox.harness.checker import State, account, judge
 from sandbox.harness.history import History, Role
 from sandbox.harness.journal import Event, read
-from sandbox.harness.roles import ReceiveTask
 from sandbox.harness.run import run_history
 from sandbox.harness.session import Session
+from sandbox.harness.tasks import ReceiveTask
 from sandbox.harness.workload import Workload
 from sandbox.null import Null
 from sandbox.site import Site

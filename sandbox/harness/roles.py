@@ -5,59 +5,23 @@ from __future__ import annotations
 import contextlib
 import gc
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel, Delivery, Outcome, Sender, Status, is_final
+from sandbox.channel import ASK_GROUP, OWNER_GROUP, Delivery, Outcome, Sender, Status, is_final
 from sandbox.errors import Definite, Refusal, RemoteError
 from sandbox.exchange.parties import Metering, Party, QuotaStore, StateOwner, VolumeService
-from sandbox.exchange.schema import Operation, Schema, VolumeCreated, VolumeState
+from sandbox.exchange.schema import Operation, VolumeCreated, VolumeState
 from sandbox.guarantees import Delivery as Promise
 from sandbox.harness.effort import Effort
 from sandbox.harness.journal import MISMATCHED, REFUSALS, Event, Journal, JournalFull
 from sandbox.harness.participant import Link
 from sandbox.harness.plan import STATES, operations
-from sandbox.site import Site
+from sandbox.harness.tasks import ReceiveTask, SendTask
 
 #: the pacer sleeps up to this many ns before an intended start and looks without waiting from there on
 SPIN = 200_000
 #: how long a receiver waits for deliveries before it looks whether it should stop, in s
 LOOK = 0.05
-
-
-@dataclass(frozen=True)
-class SendTask:
-    """What a sending participant is told."""
-
-    channel: Channel
-    site: Site
-    schema: Schema
-    name: str
-    rows: Sequence[tuple[int, ...]]
-    loop: str
-    in_flight: int
-    timeout: float
-    journal: Path
-
-
-@dataclass(frozen=True)
-class ReceiveTask:
-    """What a receiving participant is told."""
-
-    channel: Channel
-    site: Site
-    schema: Schema
-    group: str
-    name: str
-    services: dict[int, int]
-    settle: str
-    batch: int
-    projects: int
-    quota_gb: int
-    journal: Path
-    capacity: int
 
 
 def send(link: Link, task: SendTask) -> dict[str, Any]:

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel
-from sandbox.errors import BadArgument, RunFailed
+from sandbox.errors import RunFailed
 from sandbox.exchange.schema import EXCHANGE, Verb
-from sandbox.guarantees import Support
 from sandbox.harness.cast import Cast, Intervention, Watch
 from sandbox.harness.checker import all_delivered
 from sandbox.harness.history import History, Process, Role, gather
 from sandbox.harness.plan import Plan, make_plan
-from sandbox.harness.roles import ReceiveTask, SendTask, receive, send
+from sandbox.harness.roles import receive, send
 from sandbox.harness.session import Session, default_session, end_default_session
-from sandbox.harness.workload import Workload
+from sandbox.harness.tasks import ReceiveTask, SendTask
+from sandbox.harness.workload import Workload, check_offered
 
 #: most events that one delivery leaves in a receiver's journal, and how often a delivery may come again on average
 _RECORDS = 4 * 4
@@ -58,14 +58,6 @@ def run_history(
         if own:
             end_default_session()
         raise
-
-
-def check_offered(channel: Channel, workload: Workload) -> None:
-    """Raise `BadArgument` for a verb that the channel does not offer."""
-    able = [str(verb) for verb in Verb if channel.guarantees.of(verb).support is not Support.ABSENT]
-    for verb in workload.weights:
-        if verb not in able:
-            raise BadArgument("verb", expected=f"one that {channel.title()} offers ({', '.join(able)})", got=str(verb))
 
 
 class _Run:

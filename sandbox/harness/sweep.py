@@ -25,10 +25,10 @@ from sandbox.harness.knee import PRECISION, Point, find_knee, limit_of
 from sandbox.harness.measure import Measure, samples
 from sandbox.harness.progress import Progress
 from sandbox.harness.result import Result
-from sandbox.harness.run import check_offered, run_history
+from sandbox.harness.run import run_history
 from sandbox.harness.session import Session, default_session, end_default_session
 from sandbox.harness.sweep_result import TIMES, Sweep, load_sweep
-from sandbox.harness.workload import Workload
+from sandbox.harness.workload import Workload, check_offered
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.channel import Channel
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
+from sandbox.guarantees import Support
 
 ARRIVALS = ("constant", "poisson", "bursty")
 SERVICES = ("constant", "exponential")
@@ -146,6 +148,14 @@ class Workload:
         for name in knobs:
             _choice("knob", name, tuple(field.name for field in dataclasses.fields(cls)))
         return cls(**knobs)
+
+
+def check_offered(channel: Channel, workload: Workload) -> None:
+    """Raise `BadArgument` for a verb that the channel does not offer."""
+    able = [str(verb) for verb in Verb if channel.guarantees.of(verb).support is not Support.ABSENT]
+    for verb in workload.weights:
+        if verb not in able:
+            raise BadArgument("verb", expected=f"one that {channel.title()} offers ({', '.join(able)})", got=str(verb))
 
 
 _RANGES = (
