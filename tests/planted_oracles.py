@@ -162,6 +162,26 @@ def no_read_is_stale(honest):
     return told(honest, stale=lambda s: 0, staleness=lambda s: ())
 
 
+@plant(oracles, "states")
+def every_stale_read_is_as_far_behind_as_the_stalest(honest):
+    return told(honest, behind=lambda s: (s.versions,) * s.stale)
+
+
+@plant(oracles, "states")
+def how_far_behind_does_not_say_which_read(honest):
+    return told(honest, behind=lambda s: tuple(sorted(s.behind)))
+
+
+@plant(oracles, "_Writes.accepted_after")
+def what_was_never_accepted_counts_too(honest):
+    def accepted_after(writes, volume, version, moment):
+        begun = {v: time for (of, v), time in writes._begun.items() if of == volume}
+        times = begun | writes._accepted.get(volume, {})
+        return sorted(time for later, time in times.items() if later > version and time < moment)
+
+    return accepted_after
+
+
 @plant(oracles, "States.right")
 def staleness_is_an_error(honest):
     return property(lambda s: honest.fget(s) and not s.stale)

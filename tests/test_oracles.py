@@ -290,7 +290,7 @@ def test_reads_of_the_latest_state_are_not_stale() -> None:
 
     found = states(book.history())
 
-    assert (found.reads, found.stale, found.versions, found.staleness) == (2, 0, 0, ())
+    assert (found.reads, found.stale, found.versions, found.staleness, found.behind) == (2, 0, 0, (), ())
     assert found.right
 
 
@@ -302,9 +302,41 @@ def test_how_stale_a_read_was_in_versions_and_in_time() -> None:
     found = states(book.history())
 
     # Then it is two versions behind, and version 2 had been accepted for 5.9 ms when it began
-    assert (found.stale, found.versions) == (1, 2)
+    assert (found.stale, found.versions, found.behind) == (1, 2, (2,))
     assert found.staleness == (round(5.9 * MS),)
     assert found.right  # staleness is a property, not an error
+
+
+def test_every_stale_read_says_how_many_versions_and_how_long_it_was_behind_in_the_order_of_the_answers() -> None:
+    # Given versions 1, 2, 3 accepted at 0.1, 1.1 and 2.1 ms; reads of 2 and 3 go out before that of 1, which is
+    # answered first
+    book = Book("WWWRRR", readers=3).well(1, 2, 3)
+    book.sent(4, at=7).answered(4, at=12, value=2, detail=2)
+    book.sent(5, at=8).answered(5, at=11, value=3, detail=3)
+    book.sent(6, at=9).answered(6, at=10, value=1, detail=1)
+
+    found = states(book.history())
+
+    # Then the one that is up to date is in neither list
+    assert (found.reads, found.stale, found.versions) == (3, 2, 2)
+    assert found.behind == (2, 1)
+    assert found.staleness == (round(7.9 * MS), round(4.9 * MS))
+
+
+def test_a_version_that_was_never_accepted_or_only_after_the_read_began_puts_nobody_behind() -> None:
+    # Given versions 1 to 5, of which 2 is never accepted and 5 only while version 1 is being read
+    book = Book("WWWWWR").well(1, 3, 4).sent(2).sent(5, at=6).accepted(5, at=8)
+    book.sent(6, at=7).answered(6, at=9, value=1, detail=1)
+
+    assert states(book.history()).behind == (2,)
+
+
+def test_who_is_told_that_there_is_no_state_is_behind_by_every_version() -> None:
+    book = Book("WWWR").well(1, 2, 3).sent(4, at=7).answered(4, at=8, status=NO_SUCH)
+
+    found = states(book.history())
+
+    assert (found.versions, found.behind) == (3, (3,))
 
 
 def test_a_write_that_was_accepted_only_after_the_read_began_makes_nothing_stale() -> None:
