@@ -1,11 +1,15 @@
-"""The business as the oracle: bills, volumes and quotas, states, on histories whose answers are known."""
+"""The business as the oracle: bills, volumes and quotas, states, on histories built by hand and generated ones."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import pytest
 from build import MS, Book
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sandbox.exchange.oracles import bill, states, volumes
 from sandbox.harness.journal import MISMATCHED, REFUSALS, Event
@@ -492,3 +496,192 @@ def test_going_back_and_staying_there_is_going_back_twice() -> None:
     book.sent(4).answered(4, value=1, detail=1).sent(5).answered(5, value=1, detail=1)
 
     assert states(book.history()).backwards == 2
+
+
+# --- generated histories, counted while they are made ---------------------------------------------
+
+project, outcome = st.integers(0, 1), st.sampled_from(["accepted", "failed", "unknown", "nothing"])
+amount = st.integers(1, 2)  # so few that wrong bills often cancel out in sum
+billed_to = st.none() | st.tuples(amount, project)  # None: as it was meant
+billings = st.just([None]) | st.lists(billed_to, min_size=1, max_size=1) | st.lists(billed_to, max_size=3)
+downloads = st.tuples(outcome, amount, project, billings, billings)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(downloads, min_size=1, max_size=5), st.lists(st.tuples(amount, project), max_size=2))
+def test_any_bill_is_counted_as_one_would_by_hand(drawn: list[Any], strangers: list[tuple[int, int]]) -> None:
+    # Given downloads that each of two groups has billed any number of times, or wrongly, and bills from nowhere
+    book = Book("T" * len(drawn), groups=("metering", "audit"))
+    hand = {group: Counter[str]() for group in ("metering", "audit")}
+    due, stands = {group: Counter[int]() for group in hand}, {group: Counter[int]() for group in hand}
+    for number, (told, value, owner, *billings) in enumerate(drawn, start=1):
+        book.rows["value"][number - 1], book.rows["project"][number - 1] = value, owner
+        book.sent(number)
+        if told != "nothing":
+            getattr(book, told)(number)
+        for group, billed in zip(hand, billings, strict=True):
+            as_billed = [each or (value, owner) for each in billed]
+            for much, whose in as_billed:
+                book.worked(number, by=f"{group}-0", value=much, detail=whose)
+                stands[group][whose] += much
+                hand[group]["wrong"] += abs(much - value) if whose == owner else max(much, value)
+            due[group][owner] += value if told == "accepted" or billed else 0
+            hand[group]["unbilled"] += value if told == "accepted" and not billed else 0
+            hand[group]["doubled"] += value * max(0, len(billed) - 1)
+            wanted = [[], [(value, owner)]] if told != "accepted" else [[(value, owner)]]
+            hand[group]["amiss"] += as_billed not in wanted
+    for much, whose in strangers:
+        book.worked(77, by="metering-0", value=much, detail=whose)
+        stands["metering"][whose] += much
+        hand["metering"]["amiss"] += 1
+
+    for group, expected in hand.items():
+        # When it is counted
+        found = bill(book.history(), group)
+
+        # Then it is as was counted while it was made
+        for name in ("unbilled", "doubled", "wrong"):
+            assert getattr(found, name) == expected[name], name
+        assert (found.meant, found.billed) == (due[group].total(), stands[group].total())
+        assert found.wrong_projects == sum(due[group][p] != stands[group][p] for p in range(2))
+        assert found.right == (not expected["amiss"])
+
+
+size = st.sampled_from([1, 20, 49, 50, 60])  # so that a quota of 100 is often just full
+granted = st.none() | st.tuples(size, project)  # None: refused
+requests = st.tuples(
+    size,
+    project,
+    st.lists(granted | st.just("as asked for"), max_size=3),
+    st.sampled_from([None, 0, OVER, REMOTE, MISMATCHED]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(requests, min_size=1, max_size=10))
+def test_any_books_of_volumes_are_counted_as_one_would_by_hand(drawn: list[Any]) -> None:
+    # Given requests that were granted, refused, or both, any number of times, and answered as it pleased
+    book = Book("A" * len(drawn), quota_gb=100)
+    hand: Counter[str] = Counter()
+    used: Counter[int] = Counter()
+    refusals = []
+    for number, (gb, owner, effects, status) in enumerate(drawn, start=1):
+        book.rows["value"][number - 1], book.rows["project"][number - 1] = gb, owner
+        book.sent(number)
+        grants = [(gb, owner) if effect == "as asked for" else effect for effect in effects if effect]
+        for much, whose in grants:
+            book.worked(number, value=much, detail=whose)
+            used[whose] += much
+            hand["wrong"] += (much, whose) != (gb, owner)
+        for _ in range(effects.count(None)):
+            book.worked(number, value=0, status=OVER)
+            refusals.append((gb, owner))
+        if status is not None:
+            book.answered(number, status=status)
+        hand["created"] += len(grants)
+        hand["refused"] += effects.count(None)
+        hand["created_twice"] += max(0, len(grants) - 1)
+        hand["mismatched"] += status == MISMATCHED
+        hand["unfounded"] += status == 0 and not grants
+        hand["denied"] += status == OVER and bool(grants)
+    hand["over_quota"] = sum(used[p] > 100 for p in range(2))
+    hand["wrongly_refused"] = sum(used[owner] + gb <= 100 for gb, owner in refusals)
+
+    # When they are counted
+    found = volumes(book.history())
+
+    # Then they are as was counted while they were made
+    assert asdict(found) == {name: hand[name] for name in asdict(found)}
+    assert found.right == (not any(hand[name] for name in asdict(found) if name not in ("created", "refused")))
+
+
+class Write(NamedTuple):
+    """One version of a volume; ms when it was begun and accepted, None if it never was."""
+
+    volume: int
+    begun: int | None
+    accepted: int | None
+    version: int = 0
+
+
+class Read(NamedTuple):
+    """What one reader saw of a volume; `off` is how far the state is from that version's."""
+
+    volume: int
+    begun: int
+    took: int
+    version: int
+    off: int
+    status: int
+    reader: int = 0
+
+    @property
+    def answered(self) -> int:
+        return self.begun + self.took
+
+    def newer(self, written: list[Write]) -> list[int]:
+        """When each version was accepted that it should have seen instead."""
+        later = [w.accepted for w in written if w.volume == self.volume and w.version > self.version]
+        return [accepted for accepted in later if accepted is not None and accepted < self.begun]
+
+    def went_back(self, seen: list[Read]) -> bool:
+        mine = [other for other in seen if (other.reader, other.volume) == (self.reader, self.volume)]
+        return any(other.answered <= self.begun and other.version > self.version for other in mine)
+
+    def is_impossible(self, written: list[Write]) -> bool:
+        begun = [w.begun for w in written if (w.volume, w.version) == (self.volume, self.version)]
+        there = any(time is not None and time <= self.answered for time in begun)
+        return self.version > 0 and (not there or self.off != 0)
+
+
+moment, subject = st.integers(1, 30), st.integers(1, 2)  # so few that much happens at the same time
+writes = st.builds(Write, volume=subject, begun=st.none() | moment, accepted=st.none() | moment)
+reads = st.builds(
+    Read,
+    volume=subject,
+    begun=moment,
+    took=st.integers(1, 9),
+    version=st.integers(0, 4),
+    off=st.integers(-1, 1),
+    status=st.sampled_from([0, 0, 0, NO_SUCH, REMOTE, MISMATCHED]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(writes, max_size=8), st.lists(reads, min_size=1, max_size=8))
+def test_any_states_are_counted_as_one_would_by_hand(written: list[Write], drawn: list[Read]) -> None:
+    # Given versions that were begun or accepted at any time or never, and two readers that saw anything
+    book = Book("W" * len(written) + "R" * len(drawn), readers=2)
+    written = [w._replace(version=[v.volume for v in written[: i + 1]].count(w.volume)) for i, w in enumerate(written)]
+    drawn = [r._replace(reader=i % 2, version=0 if r.status == NO_SUCH else r.version) for i, r in enumerate(drawn)]
+    _record(book, written, drawn)
+
+    # When they are counted
+    found = states(book.history())
+
+    # Then it is as each read, held against every write and every other read, says
+    seen = sorted((r for r in drawn if r.status in (0, NO_SUCH)), key=lambda r: r.answered)
+    stale = [(r.begun, newer) for r in seen if (newer := r.newer(written))]
+    assert (found.reads, found.stale) == (len(seen), len(stale))
+    assert found.behind == tuple(len(newer) for _, newer in stale)
+    assert found.versions == max(found.behind, default=0)
+    assert found.staleness == tuple((begun - min(newer)) * MS for begun, newer in stale)
+    assert found.backwards == sum(r.went_back(seen) for r in seen)
+    assert found.impossible == sum(r.is_impossible(written) for r in seen)
+    assert found.mismatched == sum(r.status == MISMATCHED for r in drawn)
+    assert found.right == (not (found.backwards or found.impossible or found.mismatched))
+
+
+def _record(book: Book, written: list[Write], drawn: list[Read]) -> None:
+    for number, write in enumerate(written, start=1):
+        book.rows["subject"][number - 1], book.rows["value"][number - 1] = write.volume, write.version
+        book.rows["state"][number - 1] = write.version % len(STATES)
+        if write.begun is not None:
+            book.sent(number, at=write.begun)
+        if write.accepted is not None:
+            book.accepted(number, at=write.accepted)
+    for number, read in enumerate(drawn, start=len(written) + 1):
+        book.rows["subject"][number - 1] = read.volume
+        state = read.version + read.off
+        book.sent(number, at=read.begun)
+        book.answered(number, at=read.answered, value=read.version, detail=state, status=read.status)
