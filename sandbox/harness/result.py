@@ -207,13 +207,14 @@ def _broken_promises(result: Result, verb: Verb, accounts: Accounts) -> list[str
 def _business_findings(result: Result) -> list[str]:
     found = []
     for bill in result.bills.values():
+        bills = f"{plural(bill.wrong_projects, 'bill')} wrong" if bill.wrong_projects else "no sum is wrong, by luck"
         for amount, what in (
             (bill.unbilled, "never billed"),
             (bill.doubled, "billed twice"),
             (bill.wrong, "billed wrongly"),
         ):
             if amount:
-                found.append(f"{bill.group}: {amount:,} bytes {what}; {plural(bill.wrong_projects, 'bill')} wrong.")
+                found.append(f"{bill.group}: {amount:,} bytes {what}; {bills}.")
     for books in (result.volumes, result.states):
         if books is not None and not books.right:
             wrong = {k: v for k, v in asdict(books).items() if isinstance(v, int) and v and k in _WRONG}
