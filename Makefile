@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help compare test test-slow mutants bench bench-peers notebooks doctor lint lock clean
+.PHONY: help compare test test-slow mutants bench bench-peers notebooks doctor lint strip lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ doctor: .venv/installed  ## what works on this machine, what does not, what to d
 
 lint: .venv/installed  ## ruff and mypy --strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+strip: .venv/installed  ## remove the outputs of the notebooks, as they are committed
+	@$(BIN)/jupyter nbconvert --log-level WARN --clear-output --inplace notebooks/*.ipynb
 
 lock: .venv/installed  ## write requirements.txt anew from pyproject.toml
 	@$(BIN)/pip install --quiet uv
