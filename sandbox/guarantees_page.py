@@ -22,7 +22,7 @@ _INTRODUCTION = """\
 
 Each channel declares its promises verb by verb (`sandbox/guarantees.py`); this page is generated from those
 declarations. The conformance suite proves them: `python -m sandbox.conformance spool --evidence` shows what was sent,
-what was expected and what came. It also runs on channels that lie, one for each guarantee (`tests/liars.py`), and
+what was expected and what came. It also runs on channels that lie, one for each guarantee (`tests/liars/`), and
 must reject every one of them.
 
 A row with a knob in it shows a setting that changes the promise.

@@ -1,4 +1,4 @@
-"""An honest channel, written straight to the contract, that every liar in `liars.py` spoils in one place.
+"""An honest channel, written straight to the contract, that every liar in `liars/` spoils in one place.
 
 One SQLite file: a table of messages, one of answers, one of states. Slow and simple on purpose.
 """

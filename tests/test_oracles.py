@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sandbox.exchange.oracles import bill, states, volumes
 from sandbox.harness.journal import MISMATCHED, REFUSALS, Event
 from sandbox.harness.plan import STATES
+from sandbox.harness.result import Result
 
 OVER, NO_SUCH, REMOTE = REFUSALS["OverQuota"], REFUSALS["NoSuchVolume"], REFUSALS["RemoteError"]
 
@@ -69,6 +70,24 @@ def test_a_duplicate_and_a_loss_of_the_same_amount_do_not_make_a_right_bill() ->
     assert (found.meant, found.billed, found.unbilled, found.doubled) == (1000, 1000, 500, 500)
     assert found.wrong_projects == 0
     assert not found.right
+
+
+def test_what_cancels_out_is_told_although_no_sum_is_wrong() -> None:
+    # Given the same two downloads
+    book = Book("TT")
+    book.rows["value"], book.rows["project"] = 500, 1
+    book.well(1).worked(1, at=5).sent(2).accepted(2)
+
+    found = Result(book.history()).findings
+
+    assert "metering: 500 bytes never billed; no sum is wrong, by luck." in found
+    assert "metering: 500 bytes billed twice; no sum is wrong, by luck." in found
+
+
+def test_a_wrong_sum_is_told_with_the_number_of_bills() -> None:
+    found = Result(Book("T").well().worked(1, at=5).history()).findings
+
+    assert "metering: 1,001 bytes billed twice; 1 bill wrong." in found
 
 
 def test_bytes_taken_for_mebibytes_are_a_bill_wrong_by_that_factor() -> None:
