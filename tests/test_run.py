@@ -27,13 +27,16 @@ from sandbox.channel import Envelope, Outcome
 from sandbox.errors import BadArgument, RunFailed
 from sandbox.exchange import oracles
 from sandbox.exchange.schema import CreateVolume, ImageDownloaded, Operation, Schema, Verb
+from sandbox.harness import cast as cast_module
 from sandbox.harness import run as run_module
 from sandbox.harness.cast import Cast
 from sandbox.harness.checker import State, account, judge
 from sandbox.harness.history import History, Role
+from sandbox.harness.hook import Hook
 from sandbox.harness.journal import Event, read
 from sandbox.harness.run import run_history
 from sandbox.harness.session import Session
+from sandbox.harness.stage import Director, Stage
 from sandbox.harness.tasks import ReceiveTask
 from sandbox.harness.workload import Workload
 from sandbox.null import Null
@@ -398,7 +401,7 @@ class Tidy(Folder):
 def test_a_receivers_journal_that_is_too_small_ends_the_run_unknown(
     session: Session, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "ReceiveTask", lambda **task: ReceiveTask(**{**task, "capacity": 30}))
+    monkeypatch.setattr(cast_module, "ReceiveTask", lambda **task: ReceiveTask(**{**task, "capacity": 30}))
 
     verdict = judge(run_history(Fifo(), small(), session))
 
@@ -601,3 +604,55 @@ def test_eight_runs_at_once_do_not_disturb_each_other() -> None:
 @pytest.mark.slow
 def test_thirty_runs_at_once_do_not_disturb_each_other() -> None:
     check_undisturbed(start_at_once(30))
+
+
+# --- who comes on stage, and when --------------------------------------------------------------------
+
+
+@dataclass
+class DiesAt(Hook):
+    """Kills its process at a point of one operation."""
+
+    point: str
+    operation: int
+
+    def at(self, point: str, operation: int, attempt: int = 0) -> None:
+        if (point, operation) == (self.point, self.operation):
+            self.die(operation)
+
+
+class Hooked(Director):
+    """Gives a participant a hook, and brings another on stage in its place."""
+
+    def __init__(self, name: str, hook: Hook) -> None:
+        self.name, self.hook = name, hook
+
+    def prepare(self, stage: Stage) -> None:
+        stage.change(lambda process, part: part.hooked(self.hook) if process.name == self.name else part)
+
+    def sent(self, cast: Cast) -> None:
+        cast.restart(self.name)
+
+
+@pytest.mark.parametrize("point", ["taken", "working", "worked", "settled"])
+def test_a_hook_kills_its_receiver_at_the_named_point(session: Session, point: str) -> None:
+    director = Hooked("metering-0", DiesAt(point, 3))
+
+    history = run_history(Fifo(), small(operations=6, warmup=0), session, director=director)
+
+    events = history.of_operation(3)
+    of_the_first = events[events["process"] == "metering-0"]["event"].tolist()
+    so_far = ["work", "effect", "settled"][: ["taken", "working", "worked", "settled"].index(point)]
+    assert of_the_first == [*so_far, "struck"]
+    assert not any("nobody had asked for it" in note for note in history.notes)
+
+
+def test_a_restarted_sender_goes_on_with_what_was_not_begun(session: Session) -> None:
+    director = Hooked("sender-0", DiesAt("begin", 3))
+
+    history = run_history(Fifo(), small(operations=6, warmup=0), session, director=director)
+
+    accounts = account(history, Verb.TELL)
+    assert (accounts.ok, accounts.info, accounts.unattempted) == (5, 1, 0)  # the third was begun, and then nothing
+    assert [process.name for process in history.processes if process.role is Role.SENDER] == ["sender-0", "sender-0_2"]
+    assert judge(history).reasons == ()

@@ -36,8 +36,8 @@ class Party(ABC):
     """One service of the exchange."""
 
     @abstractmethod
-    def work(self, body: Struct) -> Effect:
-        """Do what the message asks for."""
+    def work(self, body: Struct) -> Effect | None:
+        """Do what the message asks for; None when it asks for nothing."""
 
 
 class Metering(Party):

@@ -23,9 +23,9 @@ from sandbox.harness.cast import Cast
 from sandbox.harness.compare import compare, name_of
 from sandbox.harness.progress import Progress
 from sandbox.harness.result import Result
-from sandbox.harness.roles import LOOK
 from sandbox.harness.run import run_history
 from sandbox.harness.session import Session, default_session, end_default_session
+from sandbox.harness.tasks import LOOK
 from sandbox.harness.workload import Workload
 
 if TYPE_CHECKING:

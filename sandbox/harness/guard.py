@@ -177,7 +177,7 @@ def _preload() -> None:
     import importlib
 
     # psycopg takes a tenth of a second; channels import it only where they connect, and nobody should wait for it there
-    for module in ("cloudpickle", "sandbox.harness.roles", "sandbox.catalogue", "psycopg"):
+    for module in ("cloudpickle", "sandbox.harness.cast", "sandbox.catalogue", "psycopg"):
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     from sandbox.catalogue import catalogue

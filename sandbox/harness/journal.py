@@ -68,6 +68,7 @@ class Event(IntEnum):
     RELEASED = 10
     SET_ASIDE = 11
     REFUSED = 12  #: input that was no message of the schema
+    STRUCK = 13  #: a fault has touched this participant; operation 0 when it was about none
 
 
 class JournalFull(SandboxError):

@@ -1,7 +1,8 @@
-"""Carry out one run: prepare, load, drain, verify. Knows no channel by name.
+"""Carry out one run: prepare, load, heal, drain, verify. Knows no channel by name.
 
 prepare   a site, the channel installed, every participant connected and ready
 load      warm-up and measured operations by plan; interventions (a kill, a pause) at their times
+heal      what was broken on purpose is mended
 drain     until all is accounted for, or the backlog is empty, or every lease is past its horizon
 verify    participants end, journals become a history
 """
@@ -9,27 +10,23 @@ verify    participants end, journals become a history
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel
+from sandbox.channel import Channel
 from sandbox.errors import RunFailed
-from sandbox.exchange.schema import EXCHANGE, Verb
 from sandbox.harness.cast import Cast, Intervention, Watch
 from sandbox.harness.checker import all_delivered
 from sandbox.harness.history import History, Process, Role, gather
-from sandbox.harness.plan import Plan, make_plan
-from sandbox.harness.roles import receive, send
+from sandbox.harness.journal import Event, read
+from sandbox.harness.plan import make_plan
 from sandbox.harness.session import Session, default_session, end_default_session
-from sandbox.harness.tasks import ReceiveTask, SendTask
+from sandbox.harness.stage import Director, Script, Stage
 from sandbox.harness.workload import Workload, check_offered
 
-#: most events that one delivery leaves in a receiver's journal, and how often a delivery may come again on average
-_RECORDS = 4 * 4
 #: seconds without any progress after which a drain is given up
 PATIENCE = 3.0
 #: seconds of silence, beyond all that was planned, after which a sender is taken for stuck
@@ -43,6 +40,7 @@ def run_history(
     workload: Workload,
     session: Session | None = None,
     interventions: Sequence[Intervention] = (),
+    director: Director | None = None,
 ) -> History:
     """One run of a workload on a channel. Interrupting it ends everything it has started.
 
@@ -53,7 +51,7 @@ def run_history(
     own = session is None
     session = session or default_session()
     try:
-        return _Run(channel, workload, session).carry_out(interventions)
+        return _Run(channel, workload, session, director or Script(interventions)).carry_out()
     except KeyboardInterrupt:
         if own:
             end_default_session()
@@ -61,38 +59,43 @@ def run_history(
 
 
 class _Run:
-    def __init__(self, channel: Channel, workload: Workload, session: Session) -> None:
-        self._channel, self._workload, self._session = channel, workload, session
-        self._plan: Plan = make_plan(workload)
+    def __init__(self, channel: Channel, workload: Workload, session: Session, director: Director) -> None:
+        self._channel, self._workload, self._session, self._director = channel, workload, session, director
+        self._plan = make_plan(workload)
         self._notes: list[str] = []
         self._facts: dict[str, Any] = {"phases": {}, "knobs": _knobs(channel)}
-        self._cast = Cast(session, session.site(channel, workload.groups))
-        self._start = 0
+        self._stage = Stage(session, channel, workload.groups)
+        self._cast = Cast(self._stage, workload, self._plan)
 
-    def carry_out(self, interventions: Sequence[Intervention]) -> History:
+    def carry_out(self) -> History:
         self._facts["started"] = datetime.now(UTC).isoformat(timespec="seconds")
         wall, clock = time.time(), time.monotonic()
         try:
             with self._phase("prepare"):
-                self._channel.install(self._cast.site, EXCHANGE)
-                self._engage()
+                self._prepare()
             with self._phase("load"):
-                self._load(interventions)
+                self._load()
+            with self._phase("heal"):
+                self._director.heal(self._cast)
             with self._phase("drain"):
                 self._drain()
             with self._phase("verify"):
                 self._stop()
         except BaseException:
-            self._leave()
             with suppress(Exception):  # what has gone wrong before is the news
-                self._channel.uninstall(self._cast.site)
+                self._director.heal(self._cast)
+            self._leave()
+            with suppress(Exception):
+                self._channel.uninstall(self._stage.site)
             raise
+        self._director.heal(self._cast)
         self._leave()
         self._facts["clock_gap"] = (time.time() - wall) - (time.monotonic() - clock)
-        backlog = self._channel.backlog(self._cast.site)
+        backlog = self._channel.backlog(self._stage.site)
         self._facts["backlog"] = asdict(backlog) if backlog is not None else None
+        self._facts |= self._director.facts()
         history = self._history()
-        self._channel.uninstall(self._cast.site)
+        self._channel.uninstall(self._stage.site)
         for path in self._cast.journals.values():
             path.unlink(missing_ok=True)  # megabytes each; what they held is in the history
         return history
@@ -109,95 +112,58 @@ class _Run:
 
     # --- prepare ------------------------------------------------------------------------------
 
-    def _engage(self) -> None:
-        for group, name in self._receivers():
-            self._engage_receiver(group, name)
-        self._await_ready(self._cast.of(Role.RECEIVER))  # nobody sends before every listener listens
-        for index, name in enumerate(self._plan.senders):
-            self._engage_sender(index, name)
-        self._await_ready(self._cast.of(Role.SENDER))
+    def _prepare(self) -> None:
+        self._director.prepare(self._stage)
+        self._channel.install(self._stage.site, self._stage.release.schema)
+        self._director.installed(self._stage)
+        present = self._director.on_stage(self._cast.usual())
+        if not self._director.failures_are_findings:
+            self._cast.engage(*present)
+            return
+        for process in sorted(present, key=lambda each: each.role is Role.SENDER):
+            self._engage_if_possible(process)
 
-    def _receivers(self) -> list[tuple[str, str]]:
-        verbs, count = self._workload.weights, self._workload.receivers
-        groups = list(self._workload.groups) if Verb.TELL in verbs else []
-        groups += [ASK_GROUP] if Verb.ASK in verbs else []
-        found = [(group, f"{group}-{i}") for group in groups for i in range(count)]
-        if Verb.SHARE in verbs and self._channel.guarantees.share.needs_owner:
-            found.append((OWNER_GROUP, "owner"))
-        return found
+    def _engage_if_possible(self, process: Process) -> None:
+        try:
+            self._cast.engage(process)
+        except RunFailed as error:
+            self._failed(process.name, error)
 
-    def _engage_receiver(self, group: str, name: str) -> None:
-        workload = self._workload
-        task = ReceiveTask(
-            channel=self._channel,
-            site=self._cast.site,
-            schema=EXCHANGE,
-            group=group,
-            name=name,
-            services=self._plan.services(),
-            settle=workload.settle,
-            batch=workload.batch,
-            projects=workload.projects,
-            quota_gb=workload.quota_gb,
-            journal=self._journal(name),
-            capacity=_RECORDS * len(self._plan.rows) + 4096,
-        )
-        self._begin(Process(name, Role.RECEIVER, group), receive, task)
-
-    def _engage_sender(self, index: int, name: str) -> None:
-        workload = self._workload
-        task = SendTask(
-            channel=self._channel,
-            site=self._cast.site,
-            schema=EXCHANGE,
-            name=name,
-            rows=self._plan.of_sender(index),
-            loop=workload.loop,
-            in_flight=workload.in_flight,
-            timeout=workload.timeout,
-            journal=self._journal(name),
-        )
-        self._begin(Process(name, Role.SENDER), send, task)
-
-    def _journal(self, name: str) -> Path:
-        self._cast.journals[name] = self._cast.site.folder / f"{name}.journal"
-        return self._cast.journals[name]
-
-    def _begin(self, process: Process, function: Callable[..., Any], task: Any) -> None:
-        member = self._session.participant(process.name)
-        self._cast.members[process.name] = member
-        self._cast.processes[process.name] = process
-        member.begin(function, task)
-
-    def _await_ready(self, names: list[str]) -> None:
-        for name in names:
-            try:
-                self._cast[name].receive(timeout=30)
-            except (EOFError, TimeoutError) as error:
-                raise RunFailed(f"{name} did not become ready ({type(error).__name__})") from None
+    def _failed(self, name: str, error: RunFailed) -> None:
+        """A participant whose own code has failed: the end of the run, unless that is what it is to find out."""
+        if not self._director.failures_are_findings:
+            raise error
+        self._cast.failed[name] = str(error)
+        self._cast.expected_deaths.add(name)
 
     # --- load and drain -------------------------------------------------------------------------
 
-    def _load(self, interventions: Sequence[Intervention]) -> None:
-        self._start = time.monotonic_ns() + 20_000_000
-        waiting = set(self._cast.of(Role.SENDER))
-        for name in waiting:
-            self._cast[name].send(self._start)
-        todo = sorted(interventions, key=lambda entry: entry[0])
-        watch, looked = Watch(self._cast.journals), 0.0
+    def _load(self) -> None:
+        cast = self._cast
+        cast.start = time.monotonic_ns() + 20_000_000
+        cast.sending |= set(cast.of(Role.SENDER)) - set(cast.failed)
+        for name in cast.sending:
+            cast[name].send(cast.start)
+        self._until_sent(sorted(self._director.interventions(), key=lambda entry: entry[0]))
+        self._director.sent(cast)
+        self._until_sent([])  # those that were brought on stage only now
+
+    def _until_sent(self, todo: list[Intervention]) -> None:
+        """Wait until all senders are done and all interventions over."""
+        cast, watch, looked = self._cast, Watch(self._cast.journals), 0.0
         silence = STUCK + self._workload.timeout + self._plan.longest_silence
-        while waiting or todo:
-            elapsed = (time.monotonic_ns() - self._start) / 1e9
+        while cast.sending or todo:
+            elapsed = (time.monotonic_ns() - cast.start) / 1e9
             while todo and todo[0][0] <= elapsed:
-                todo.pop(0)[1](self._cast)
-            for name in sorted(waiting):
+                todo.pop(0)[1](cast)
+            for name in sorted(cast.sending):
                 if self._finished_sending(name):
-                    waiting.discard(name)
+                    cast.sending.discard(name)
             self._check_guard()
             if elapsed > looked + 1:
                 looked = elapsed
                 if not todo and watch.stood_still_for() > silence:
-                    self._notes += [f"{name} neither sent nor ended any more" for name in sorted(waiting)]
+                    self._notes += [f"{name} neither sent nor ended any more" for name in sorted(cast.sending)]
                     return
             time.sleep(0.005)
 
@@ -212,6 +178,9 @@ class _Run:
                     return True
         except EOFError:
             return True
+        except RunFailed as error:
+            self._failed(name, error)
+            return True
         return False
 
     def _heard(self, name: str, message: Any) -> Any:
@@ -221,16 +190,17 @@ class _Run:
 
     def _drain(self) -> None:
         watch, seen = Watch(self._cast.journals), -1
+        patience = PATIENCE if self._director.patience is None else self._director.patience
         while True:
             self._check_guard()
             if (events := watch.events()) != seen:
                 seen = events
                 if all_delivered(self._history()):
                     return
-            backlog = self._channel.backlog(self._cast.site)
+            backlog = self._channel.backlog(self._stage.site)
             if backlog is not None and backlog.ready == 0 and backlog.claimed == 0:
                 return
-            horizon = PATIENCE + self._plan.longest_service + (backlog.lease if backlog is not None else 0.0)
+            horizon = patience + self._plan.longest_service + (backlog.lease if backlog is not None else 0.0)
             if watch.stood_still_for() > horizon:
                 if backlog is not None:
                     left = f"{backlog.ready} ready and {backlog.claimed} claimed operations"
@@ -246,6 +216,8 @@ class _Run:
         refused: list[str] = []
         self._facts["spent"] = {}
         for name, process in list(self._cast.processes.items()):
+            if name in self._cast.failed:
+                continue
             try:
                 report = self._report(name)
                 refused += report.get("refused", [])
@@ -253,8 +225,13 @@ class _Run:
             except EOFError:
                 self._died(name, process)
             except (TimeoutError, RunFailed) as error:
-                self._notes.append(f"{name} did not end well: {error}")
+                if isinstance(error, RunFailed) and self._director.failures_are_findings:
+                    self._failed(name, error)
+                else:
+                    self._notes.append(f"{name} did not end well: {error}")
         self._facts["refused"] = refused
+        if self._cast.failed:
+            self._facts["failed"] = self._cast.failed
 
     def _report(self, name: str) -> dict[str, Any]:
         while True:
@@ -267,7 +244,10 @@ class _Run:
         status = self._exit_status(self._cast[name].pid)
         died = status if status is not None else 0
         self._cast.processes[name] = Process(name, process.role, process.group, died)
-        if name not in self._cast.expected_deaths:
+        struck = (
+            Event.STRUCK in read(self._cast.journals[name])["event"] if self._cast.journals[name].exists() else False
+        )
+        if name not in self._cast.expected_deaths and not struck:
             self._notes.append(f"{name} died during the run (status {died}) and nobody had asked for it")
 
     def _exit_status(self, pid: int) -> int | None:
@@ -284,7 +264,7 @@ class _Run:
             guarantees=self._channel.guarantees,
             plan=self._plan,
             processes=tuple(self._cast.processes.values()),
-            events=gather([self._cast.journals[name] for name in self._cast.processes], self._start),
+            events=gather([self._cast.journals[name] for name in self._cast.processes], self._cast.start),
             label=", ".join(self._session.server(medium).label for medium in self._channel.needs),
             notes=tuple(self._notes),
             facts=self._facts,
