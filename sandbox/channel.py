@@ -26,6 +26,8 @@ from msgspec import Struct
 from sandbox.exchange.schema import Operation, Schema, Whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sandbox.errors import Refusal
     from sandbox.guarantees import Guarantees
     from sandbox.site import Site
@@ -180,6 +182,23 @@ class Channel(ABC):
     @abstractmethod
     def backlog(self, site: Site) -> Backlog | None:
         """What lies in the channel now, seen from outside (no end needs to be open); None: it cannot tell."""
+
+    def admit(self, site: Site, group: str) -> None:
+        """Let one more group of listeners in, after `install`; for one that is in already, nothing changes.
+
+        It gets what is told from now on: in a medium where the copies are made behind the sender, by everybody;
+        in any other by the senders that are opened with a site whose `groups` name it. Its receivers are opened with
+        such a site too. Default: nothing to do, the medium needs no preparing for a group.
+        """
+
+    def migrate(self, site: Site, old: Schema, new: Schema, renamed: Mapping[str, str]) -> tuple[str, ...]:
+        """Change what `install` made for schema `old` into what it makes for `new`, with all that lies in it.
+
+        `renamed` tells a name of a message or a field in `old` from its new one; whatever else is not in `new` is
+        removed, with its content. All or nothing; ends may be open meanwhile, and meet the new form from then on.
+        Returns the statements that were carried out. Default: none, the medium itself knows no schema.
+        """
+        return ()
 
     def uninstall(self, site: Site) -> None:
         """Remove what `install` made on shared servers. Files under `site.folder` are removed by the session."""

@@ -21,7 +21,7 @@ Neither helps when an operation comes again after it was forgotten: the memory i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, get_args
@@ -30,7 +30,7 @@ from msgspec import Struct
 
 from sandbox import channel, guarantees
 from sandbox.channel import ASK_GROUP, OWNER_GROUP, Backlog, Channel, Sender
-from sandbox.errors import BadArgument, Refusal
+from sandbox.errors import BadArgument, Malformed, Refusal
 from sandbox.exchange.schema import Schema
 from sandbox.guarantees import Guarantees
 from sandbox.memory import Known, Memory, State, create
@@ -100,6 +100,15 @@ class Idempotent(Channel):
         """See `Channel.install`."""
         self.channel.install(site, schema)
         create_memory(self.memory, site)
+
+    def admit(self, site: Site, group: str) -> None:
+        """See `Channel.admit`."""
+        self.channel.admit(site, group)
+        create_memory(self.memory, replace(site, groups=(group,)))
+
+    def migrate(self, site: Site, old: Schema, new: Schema, renamed: Mapping[str, str]) -> tuple[str, ...]:
+        """That of the channel. What is remembered stays: an answer that cannot be read any more is set aside."""
+        return self.channel.migrate(site, old, new, renamed)
 
     def uninstall(self, site: Site) -> None:
         """See `Channel.uninstall`."""
@@ -200,7 +209,12 @@ class Receiver(channel.Receiver):
             delivery.set_aside((known.said or b"").decode())
             return
         if known.said is not None:
-            delivery.reply(self.schema.decode_answer(delivery.operation.message, known.said))
+            try:
+                said = self.schema.decode_answer(delivery.operation.message, known.said)
+            except Malformed as error:  # given by a receiver with another schema
+                delivery.set_aside(f"it was done, but what was answered then cannot be said again: {error}")
+                return
+            delivery.reply(said)
         delivery.settle()
 
 

@@ -24,7 +24,7 @@ _PATIENCE = 30.0
 #: claims after which, at the latest, what is too much is forgotten
 _SWEEP = 256
 _TABLE = """
-    CREATE TABLE known (
+    CREATE TABLE IF NOT EXISTS known (
         number INTEGER PRIMARY KEY AUTOINCREMENT, operation INTEGER NOT NULL UNIQUE,
         state INTEGER NOT NULL, owner TEXT NOT NULL, since REAL NOT NULL, said BLOB)
 """
@@ -48,7 +48,7 @@ class Known(NamedTuple):
 
 
 def create(path: Path) -> None:
-    """Make the file. Called once, before anybody opens it."""
+    """Make the file, before anybody opens it; one that is there stays as it is."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")

@@ -83,14 +83,18 @@ class Spool(Channel):
         )
 
     def install(self, site: Site, schema: Schema) -> None:
-        """Make the folders. Group names become folder names, so they are letters, digits, dashes, underscores."""
+        """Make the folders."""
         for group in site.groups:
-            if group in (ASK_GROUP, OWNER_GROUP):
-                raise BadArgument("group", expected=f"another name than {ASK_GROUP} and {OWNER_GROUP}", got=group)
-            Box(root_of(site), f"tell.{word('group', group)}").make()
+            self.admit(site, group)
         Box(root_of(site), "ask").make()
         for folder in ("new", "states", "answers"):
             Path(f"{root_of(site)}/{folder}").mkdir(mode=0o700, exist_ok=True)
+
+    def admit(self, site: Site, group: str) -> None:
+        """See `Channel.admit`. Group names become folder names: letters, digits, dashes, underscores."""
+        if group in (ASK_GROUP, OWNER_GROUP):
+            raise BadArgument("group", expected=f"another name than {ASK_GROUP} and {OWNER_GROUP}", got=group)
+        Box(root_of(site), f"tell.{word('group', group)}").make()
 
     def sender(self, site: Site, schema: Schema, name: str) -> Sender:
         """See `Channel.sender`; the name becomes part of file names, so it is like that of a group."""
@@ -259,10 +263,6 @@ class Receiver(channel.Receiver):
     def _bury(self, path: str, reason: str) -> bool:
         return self._box.bury(path, self._publisher.stamp(), reason)
 
-    def _release(self, path: str, delay: float) -> None:
-        self._box.release(path, delay)
-        self._check_at = min(self._check_at, time.monotonic() + delay)
-
     def _answer(self, asker: str, operation: Operation, result: Struct | Refusal) -> None:
         body = self._schema.encode_answer(result)
         if len(body) > MAX_BYTES:
@@ -291,7 +291,9 @@ class Delivery(channel.Delivery):
         """See `channel.Delivery.release`."""
         if not delay >= 0:
             raise BadArgument("delay", expected="0 or more seconds", got=delay)
-        self._receiver._release(self._path, delay)
+        receiver = self._receiver
+        receiver._box.release(self._path, delay)
+        receiver._check_at = min(receiver._check_at, time.monotonic() + delay)
 
     def set_aside(self, reason: str) -> None:
         """See `channel.Delivery.set_aside`."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sandbox.channel import ASK_GROUP, Backlog, Channel
-from sandbox.errors import BadArgument, ConnectionLost
+from sandbox.errors import BadArgument, ConnectionLost, RunFailed
 from sandbox.exchange.schema import Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
 from sandbox.messaging import pending
@@ -75,6 +75,15 @@ class Streams(Channel):
         with closing(open_line(self._address(site), CONNECT)) as line:
             for stream, group in [*((keys.tells, group) for group in site.groups), (keys.asks, ASK_GROUP)]:
                 line.call("XGROUP", "CREATE", stream, group, "0", "MKSTREAM")
+
+    def admit(self, site: Site, group: str) -> None:
+        """See `Channel.admit`. The stream makes the copies: the group gets what anybody tells from now on."""
+        with closing(open_line(self._address(site), CONNECT)) as line:
+            try:
+                line.call("XGROUP", "CREATE", Keys.of(site).tells, group, "$")
+            except RunFailed as refused:
+                if "BUSYGROUP" not in str(refused):
+                    raise
 
     def uninstall(self, site: Site) -> None:
         """Delete every key of the run."""

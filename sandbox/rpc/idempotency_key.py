@@ -16,7 +16,7 @@ is microseconds and not the seconds of a timeout. Only a note within the same tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from sandbox.exchange.schema import Schema
@@ -52,6 +52,11 @@ class IdempotencyKey(BlindRetry):
         """See `Channel.install`."""
         super().install(site, schema)
         create_memory(self.memory, site)
+
+    def admit(self, site: Site, group: str) -> None:
+        """See `Channel.admit`."""
+        super().admit(site, group)
+        create_memory(self.memory, replace(site, groups=(group,)))
 
     def receiver(self, site: Site, schema: Schema, group: str, name: str) -> Receiver:
         """See `Channel.receiver`."""
