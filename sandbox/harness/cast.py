@@ -36,6 +36,7 @@ class Cast:
 
     members     name -> its process        processes   name -> what it is in the history
     failed      name -> the traceback of one whose own code failed
+    reports     name -> what one that has ended in order has reported
     expected_deaths   names that an intervention has ended on purpose
     start       ns of the monotonic clock at which the load starts; 0 before
     sending     names of senders that are not done yet
@@ -47,6 +48,7 @@ class Cast:
         self.processes: dict[str, Process] = {}
         self.journals: dict[str, Path] = {}
         self.failed: dict[str, str] = {}
+        self.reports: dict[str, dict[str, Any]] = {}
         self.expected_deaths: set[str] = set()
         self.sending: set[str] = set()
         self.start = 0
@@ -127,7 +129,7 @@ class Cast:
         self.expected_deaths.add(name)
         self[name].send("stop")
         try:
-            self[name].finish(patience)
+            self.reports[name] = self[name].finish(patience)
         except EOFError:
             return
         except TimeoutError:

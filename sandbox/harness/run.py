@@ -211,7 +211,7 @@ class _Run:
     # --- verify ---------------------------------------------------------------------------------
 
     def _stop(self) -> None:
-        for name in self._cast.members:
+        for name in self._cast.members.keys() - self._cast.reports.keys():
             self._cast[name].send("stop")
         refused: list[str] = []
         self._facts["spent"] = {}
@@ -234,6 +234,8 @@ class _Run:
             self._facts["failed"] = self._cast.failed
 
     def _report(self, name: str) -> dict[str, Any]:
+        if name in self._cast.reports:
+            return self._cast.reports[name]
         while True:
             message = self._heard(name, self._cast[name].receive(timeout=FAREWELL))
             if isinstance(message, tuple) and message[0] == "done":

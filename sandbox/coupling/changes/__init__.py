@@ -1,0 +1,1 @@
+"""The changes, one in each file; `catalogue()` of `sandbox.coupling.trial` finds them by themselves."""
