@@ -10,6 +10,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -59,8 +60,8 @@ class Wire:
             place = ("127.0.0.1", int(place.removesuffix("/0").rpartition(":")[2]))
         client = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         client.settimeout(PATIENCE)
-        client.connect(place)
         self._ends.append(client)
+        client.connect(place)
         return client
 
     def accept(self) -> socket.socket:
@@ -197,7 +198,9 @@ def test_whoever_sends_waits_for_whoever_does_not_read_and_no_byte_is_lost(wire:
 
 def test_where_no_server_listens_a_connection_ends_at_once(wire: Wire) -> None:
     wire.listener.close()
-    assert rest(wire.call()) == b""
+    with suppress(*BROKEN):  # perhaps before the client has noticed that it was connected
+        assert rest(wire.call()) == b""
+    assert wire.proxy.connections() == 0
 
 
 # --- latency and bandwidth ------------------------------------------------------------------------

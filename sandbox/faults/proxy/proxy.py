@@ -48,7 +48,8 @@ class Proxy:
     once more with every call of a method here.
 
     address  where a client finds the proxy, in the form in which it finds the server
-    site     the site with this address: for those participants that are to go through the proxy
+    site     the site with this address: for those participants that are to go through the proxy. Receivers of rpc keep
+             theirs, where the proxy looks for them; whoever connects to a server goes through, sender and receiver
     pid      of its process
 
     Raises `BadArgument` for an address before which no proxy can stand; every method raises `RunFailed` when the

@@ -20,7 +20,9 @@ class Touch(NamedTuple):
 
     ns          when, in ns of `time.monotonic_ns`
     connection  number of the connection, from 1 in order of their coming
-    what        "delayed", "slowed", "held", "swallowed", "answer lost", "cut" or "reset"
+    what        "delayed" (by latency), "slowed" (by bandwidth), "held" (by partition), "swallowed" (by swallow, and
+                what follows on a lost answer), "answer lost" (by lose_answers), "cut" (by reset_after) or "reset" (by
+                reset, and by heal where bytes had been swallowed)
     bytes       how many bytes it was done to; 0 where it was done to the connection itself
     seconds     by how much it was delayed
     """
