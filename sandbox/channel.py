@@ -215,7 +215,7 @@ def is_final(schema: Schema, message: str, status: Status) -> bool:
 
 
 class Envelope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """The header that styles without columns of their own put around a body, as JSON.
+    """The header that styles without columns of their own put around a body, by the schema's codec.
 
     id        the operation's id: correlation identifier of its answer
     message   name of the message, which selects the class of the body

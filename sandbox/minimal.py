@@ -32,8 +32,6 @@ from sandbox.exchange.schema import UNREADABLE, Operation, Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Delivery, Guarantees, Order, Share, Support, Tell
 from sandbox.site import Site
 
-_decode = msgspec.json.Decoder(Envelope).decode
-_encode = msgspec.json.Encoder().encode
 _WORD = re.compile(r"[A-Za-z0-9._-]{0,100}")
 
 
@@ -96,9 +94,15 @@ def _boxes(site: Site, verb: Verb) -> list[str]:
     return [ASK_GROUP if verb is Verb.ASK else OWNER_GROUP]
 
 
+def _dead(data: bytes, reason: str) -> bytes:
+    """What was set aside, and why: a line that a person can read, whatever comes after it."""
+    return msgspec.json.encode({"reason": reason}) + b"\n" + data
+
+
 class _Sender(channel.Sender):
     def __init__(self, channel: Minimal, site: Site, schema: Schema, name: str) -> None:
         self._channel, self._schema, self._name = channel, schema, name
+        self._encode, self._decode = schema.codec.encode, schema.codec.decoder(Envelope)
         self._place = channel.open(site)
         self._site = site
         self._ready: list[Outcome] = []
@@ -113,7 +117,7 @@ class _Sender(channel.Sender):
         sent = Envelope(operation.id, operation.message, msgspec.Raw(body), self._name, self._schema.version)
         try:
             for box in _boxes(self._site, message.verb):
-                self._channel.put(self._place, box, _encode(sent))
+                self._channel.put(self._place, box, self._encode(sent))
         except Definite as error:
             self._ready.append(Outcome(operation.id, Status.FAILED, reason=str(error)))
         except OSError as error:  # part of it may have gone out
@@ -140,9 +144,9 @@ class _Sender(channel.Sender):
         while (taken := self._channel.take(self._place, box)) is not None:
             token, data = taken
             try:
-                self._note(_decode(data))
+                self._note(self._decode(data))
             except (*UNREADABLE, Definite) as error:  # not an answer to anything: its question will time out
-                self._channel.put(self._place, f"dead.{box}", _encode({"reason": str(error)}) + b"\n" + data)
+                self._channel.put(self._place, f"dead.{box}", _dead(data, str(error)))
             self._channel.settle(self._place, box, token)
 
     def _note(self, answer: Envelope) -> None:
@@ -161,6 +165,7 @@ class _Sender(channel.Sender):
 class _Receiver(channel.Receiver):
     def __init__(self, channel: Minimal, site: Site, schema: Schema, group: str) -> None:
         self._channel, self._schema = channel, schema
+        self._encode, self._decode = schema.codec.encode, schema.codec.decoder(Envelope)
         self._place = channel.open(site)
         self._box = group if group in (ASK_GROUP, OWNER_GROUP) else f"tell.{group}"
         self.refused: list[str] = []
@@ -180,7 +185,7 @@ class _Receiver(channel.Receiver):
 
     def _accept(self, taken: list[channel.Delivery], token: Any, data: bytes) -> None:
         try:
-            envelope = _decode(data)
+            envelope = self._decode(data)
             body = self._schema.decode(envelope.message, envelope.body)
             if not _WORD.fullmatch(envelope.sender):  # it becomes part of the name of a box, and boxes may be folders
                 raise Malformed(f"not a return address: {envelope.sender[:80]!r}")
@@ -192,7 +197,7 @@ class _Receiver(channel.Receiver):
 
     def _bury(self, token: Any, data: bytes, reason: str) -> None:
         self.refused.append(reason)
-        self._channel.put(self._place, f"dead.{self._box}", _encode({"reason": reason}) + b"\n" + data)
+        self._channel.put(self._place, f"dead.{self._box}", _dead(data, reason))
         self._channel.settle(self._place, self._box, token)
 
 
@@ -209,12 +214,12 @@ class _Delivery(channel.Delivery):
     def settle(self) -> None:
         message = self._receiver._schema.messages[self.operation.message]
         if message.verb is Verb.SHARE and message.answer is None:
-            self._answer(b"{}")  # the owner has the write: only now is it accepted
+            self._answer(self._receiver._encode({}))  # the owner has the write: only now is it accepted
         self._receiver._channel.settle(self._receiver._place, self._receiver._box, self._token)
 
     def _answer(self, body: bytes) -> None:
         answer = Envelope(self.operation.id, self.operation.message, msgspec.Raw(body))
-        self._receiver._channel.put(self._receiver._place, f"answers.{self._sender}", _encode(answer))
+        self._receiver._channel.put(self._receiver._place, f"answers.{self._sender}", self._receiver._encode(answer))
 
     def release(self, delay: float = 0.0) -> None:
         promised = self._receiver._channel.delivery

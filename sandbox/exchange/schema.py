@@ -10,7 +10,7 @@ declaration: columns of a table, arguments of a method, fields of a document or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sandbox.errors import ALLOWED_REFUSALS, BadArgument, Malformed, Refusal, RemoteError, UnknownMessage
+from sandbox.exchange.codec import JSON, Codec
 
 #: A whole number that JSON, SQL and a journal record all hold exactly.
 Whole = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -112,18 +113,23 @@ class Operation(Struct, frozen=True):
 class Schema:
     """What one party believes the messages look like. Two parties may hold different ones.
 
-    Encodes bodies and answers as JSON; decoding validates against the declared types and raises
-    `Malformed` with the place and the reason. Nothing is ever unpickled.
+    Encodes bodies and answers with its codec; decoding validates against the declared types and raises
+    `Malformed` with the place and the reason. Nothing is ever unpickled. What a channel puts around a
+    body it writes with the same codec; columns of a table have none.
+
+    encode  a body or an answer as bytes: the codec's own, so that nothing stands between
     """
 
-    def __init__(self, messages: Iterable[Message], version: str = "1.0") -> None:
-        self.version = version
+    def __init__(self, messages: Iterable[Message], version: str = "1.0", codec: Codec = JSON) -> None:
+        self.version, self.codec = version, codec
         self.messages = {message.name: message for message in messages}
-        self._bodies = {m.name: msgspec.json.Decoder(m.body) for m in self.messages.values()}
-        self._answers = {m.name: msgspec.json.Decoder(m.answer) for m in self.messages.values() if m.answer}
+        self.encode: Callable[[Struct], bytes] = codec.encode
+        self._bodies = {m.name: codec.decoder(m.body) for m in self.messages.values()}
+        self._answers = {m.name: codec.decoder(m.answer) for m in self.messages.values() if m.answer}
+        self._refused = codec.decoder(_Refused)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Schema, (tuple(self.messages.values()), self.version)
+        return Schema, (tuple(self.messages.values()), self.version, self.codec)
 
     def message(self, name: str) -> Message:
         """The entry called `name`, or `UnknownMessage`."""
@@ -147,19 +153,16 @@ class Schema:
         except msgspec.ValidationError as error:
             raise BadArgument(operation.message, expected=f"a valid {body.__name__}", got=str(error)) from None
 
-    def encode(self, body: Struct) -> bytes:
-        """A body or an answer as JSON."""
-        return _encode(body)
-
     def decode(self, name: str, data: bytes | memoryview | str) -> Struct:
         """The body of message `name`; `UnknownMessage` or `Malformed` with the reason."""
         try:
-            return self._bodies[name].decode(data)
+            body: Struct = self._bodies[name](data)
         except KeyError:
             self.message(name)
             raise
         except UNREADABLE as error:
             raise Malformed(f"not a {name} of schema {self.version}: {error}") from None
+        return body
 
     def convert(self, name: str, fields: dict[str, Any]) -> Struct:
         """The body of message `name` from columns or arguments; errors as in `decode`."""
@@ -173,37 +176,34 @@ class Schema:
         return _convert(fields, answer, f"not an answer to {name} of schema {self.version}")
 
     def encode_answer(self, result: Struct | Refusal) -> bytes:
-        """An answer as JSON; a refusal as ``{"refused": kind, "reason": text}``."""
+        """An answer as bytes; a refusal as ``{"refused": kind, "reason": text}``."""
         if isinstance(result, Refusal):
-            return _encode({"refused": type(result).__name__, "reason": str(result)[:1000]})
-        return _encode(result)
+            return self.encode(_Refused(type(result).__name__, str(result)[:1000]))
+        return self.encode(result)
 
     def decode_answer(self, name: str, data: bytes | memoryview | str) -> Struct | Refusal:
         """An answer to message `name`, or the refusal that came instead; errors as in `decode`."""
-        decoder = self._answers.get(name)
-        if decoder is None:
+        decode = self._answers.get(name)
+        if decode is None:
             raise Malformed(f"{name} has no answer in schema {self.version}")
         try:
-            return decoder.decode(data)
+            answer: Struct = decode(data)
+            return answer
         except UNREADABLE as error:
             try:
-                refused = _REFUSED.decode(data)
+                refused = self._refused(data)
             except UNREADABLE:
                 raise Malformed(f"not an answer to {name} of schema {self.version}: {error}") from None
             return refusal(refused.refused, refused.reason)
 
 
-#: what decoding hostile bytes may raise; deeply nested JSON is a RecursionError
+#: what decoding hostile bytes may raise; deeply nested input is a RecursionError
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Refused(Struct, frozen=True, forbid_unknown_fields=True):
     refused: Annotated[str, Meta(max_length=100)]
     reason: Annotated[str, Meta(max_length=1000)]
-
-
-_encode = msgspec.json.Encoder().encode
-_REFUSED = msgspec.json.Decoder(_Refused)
 
 
 def refusal(kind: str, reason: str) -> Refusal:
@@ -215,7 +215,14 @@ def refusal(kind: str, reason: str) -> Refusal:
 def _columns(struct: type[Struct]) -> dict[str, type]:
     info = msgspec.inspect.type_info(struct)
     assert isinstance(info, msgspec.inspect.StructType)
-    return {field.name: int if isinstance(field.type, msgspec.inspect.IntType) else str for field in info.fields}
+    return {field.name: int if _is_number(field.type) else str for field in info.fields}
+
+
+def _is_number(kind: msgspec.inspect.Type) -> bool:
+    """Also one that may be absent (None), which a column holds as NULL."""
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return all(isinstance(each, (msgspec.inspect.IntType, msgspec.inspect.NoneType)) for each in kind.types)
+    return isinstance(kind, msgspec.inspect.IntType)
 
 
 def _convert(fields: dict[str, Any], struct: type[Struct], complaint: str) -> Struct:

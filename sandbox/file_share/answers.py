@@ -27,6 +27,7 @@ class Answers:
     def __init__(self, root: str, name: str, schema: Schema, publisher: Publisher, timeout: float) -> None:
         self._folder, self._dead = f"{root}/answers/{name}", Box(root, "ask")
         self._schema, self._publisher, self._timeout = schema, publisher, timeout
+        self._decode = schema.codec.decoder(Envelope)
         self._inbox: Inbox | None = None
         self._open: dict[int, tuple[str, float]] = {}  # oldest first, and so the first one due
         self._given_up: set[int] = set()
@@ -75,7 +76,7 @@ class Answers:
 
     def _read(self, path: str) -> None:
         try:
-            answer = read_envelope(path)
+            answer = read_envelope(path, self._decode)
         except FileNotFoundError:  # announced, and listed too: it has been read
             return
         except Definite as error:

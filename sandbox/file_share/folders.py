@@ -25,10 +25,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import msgspec
 
 from sandbox.channel import Envelope
 from sandbox.errors import BadArgument, Definite, Indefinite, Malformed, TooLarge
@@ -39,7 +37,6 @@ from sandbox.site import Site
 MAX_BYTES = 1 << 20
 _ENVELOPE_BYTES = 1024
 
-_decode = msgspec.json.Decoder(Envelope).decode
 _WORD = r"[A-Za-z0-9_-]{1,64}"
 #: groups: stamp and sender, attempt
 MESSAGE = re.compile(rf"([0-9]{{20}}\.{_WORD})\.([0-9]{{1,9}})")
@@ -161,11 +158,11 @@ def read_plain(path: str, longest: int) -> bytes:
         os.close(fd)
 
 
-def read_envelope(path: str) -> Envelope:
+def read_envelope(path: str, decode: Callable[[bytes], Envelope]) -> Envelope:
     """The envelope in a file, its body still encoded; errors as in `read_plain`."""
     data = read_plain(path, MAX_BYTES + _ENVELOPE_BYTES)
     try:
-        envelope = _decode(data)
+        envelope = decode(data)
     except UNREADABLE as error:
         raise Malformed(f"not an envelope: {error}") from None
     if len(envelope.body) > MAX_BYTES:

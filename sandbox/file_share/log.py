@@ -34,11 +34,12 @@ from sandbox.site import Site
 BLOCK = 8192
 
 
-class Line(msgspec.Struct, forbid_unknown_fields=True):
-    """One line of the log."""
+class Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """One line of the log: `data` where that is text, else `binary`, which is written as base64."""
 
     box: str
-    data: str
+    data: str = ""
+    binary: bytes = b""
 
 
 _decode = msgspec.json.Decoder(Line).decode
@@ -99,9 +100,12 @@ class Log(Minimal):
 
     def put(self, place: Place, box: str, data: bytes) -> None:
         """Append a line, as the only one who does anything to the log."""
-        line = msgspec.json.encode(Line(box, data.decode(errors="replace"))) + b"\n"
+        try:
+            line = Line(box, data.decode())
+        except UnicodeDecodeError:
+            line = Line(box, binary=data)
         with self.locked(place, self.patience):
-            self.write(place.log, line)
+            self.write(place.log, msgspec.json.encode(line) + b"\n")
 
     def take(self, place: Place, box: str) -> tuple[None, bytes] | None:
         """Read the next line and move the offset behind it; None also when another has the lock just now."""
@@ -166,4 +170,4 @@ def _lines(log: BinaryIO, box: str) -> Iterator[tuple[int, bytes, bool]]:
             yield log.tell(), text, False
         else:
             if line.box == box:
-                yield log.tell(), line.data.encode(), True
+                yield log.tell(), line.binary or line.data.encode(), True

@@ -42,8 +42,6 @@ from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, S
 from sandbox.guarantees import Delivery as Promise
 from sandbox.site import Site
 
-_encode = msgspec.json.Encoder().encode
-
 
 @dataclass(frozen=True)
 class Spool(Channel):
@@ -116,7 +114,7 @@ class Sender(channel.Sender):
     """See `channel.Sender`."""
 
     def __init__(self, spool: Spool, root: str, groups: tuple[str, ...], schema: Schema, name: str) -> None:
-        self._schema, self._name = schema, name
+        self._schema, self._name, self._encode = schema, name, schema.codec.encode
         self._publisher = Publisher(root, name, spool.flush)
         self._answers = Answers(root, name, schema, self._publisher, spool.timeout)
         self._wake, self._poll = spool.wake, spool.poll
@@ -135,10 +133,10 @@ class Sender(channel.Sender):
         outcome = Outcome(operation.id, Status.ACCEPTED)
         try:
             if message.verb is Verb.TELL:
-                self._publisher.publish(_encode(envelope), self._listeners)
+                self._publisher.publish(self._encode(envelope), self._listeners)
             elif message.verb is Verb.ASK:
                 self._answers.watch(wake=self._wake, poll=self._poll)
-                self._publisher.publish(_encode(envelope), self._servers)
+                self._publisher.publish(self._encode(envelope), self._servers)
                 self._answers.expect(operation.id, message.name)
             else:
                 outcome = self._share(message, operation, body)
@@ -162,7 +160,7 @@ class Sender(channel.Sender):
         self._answers.close()
 
     def _share(self, message: Message, operation: Operation, body: bytes) -> Outcome:
-        """Write or read a snapshot. The first field of a shared message says whose."""
+        """Write or read a snapshot. Its first field says whose, in any codec: who has another refuses it."""
         key = getattr(operation.body, operation.body.__struct_fields__[0])
         if not isinstance(key, int):
             raise Malformed(f"{message.name}: its first field names a file, so it must be a number and not {key!r}")
@@ -181,7 +179,7 @@ class Receiver(channel.Receiver):
 
     def __init__(self, spool: Spool, root: str, schema: Schema, group: str, name: str) -> None:
         self._verb = Verb.ASK if group == ASK_GROUP else Verb.TELL
-        self._schema = schema
+        self._schema, self._encode, self._decode = schema, schema.codec.encode, schema.codec.decoder(Envelope)
         self._lease, self._lease_ns, self._poll = spool.lease, int(spool.lease * 1e9), spool.poll
         self._box = Box(root, "ask" if self._verb is Verb.ASK else f"tell.{group}")
         self._inbox = Inbox(self._box.ready, watch(self._box.ready, wake=spool.wake, interval=spool.poll))
@@ -235,7 +233,7 @@ class Receiver(channel.Receiver):
         return Delivery(self, Operation(envelope.id, envelope.message, body), int(parts[2]), path, envelope.sender)
 
     def _read(self, path: str) -> tuple[Envelope, Struct]:
-        envelope = read_envelope(path)
+        envelope = read_envelope(path, self._decode)
         message = self._schema.message(envelope.message)
         if message.verb is not self._verb:
             raise Malformed(f"a {message.name} does not belong here: it is no {self._verb.value}")
@@ -268,7 +266,7 @@ class Receiver(channel.Receiver):
         if len(body) > MAX_BYTES:
             raise TooLarge(f"the answer to {operation.message}: {len(body)} bytes, at most {MAX_BYTES}")
         answer = Envelope(operation.id, operation.message, msgspec.Raw(body), version=self._schema.version)
-        self._publisher.publish(_encode(answer), [f"{self._answers}/{asker}"])
+        self._publisher.publish(self._encode(answer), [f"{self._answers}/{asker}"])
 
 
 class Delivery(channel.Delivery):

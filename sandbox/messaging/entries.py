@@ -2,7 +2,7 @@
 
     event    name of the message                    sender   return address: names the stream for the answer
     id       id of the operation, which is the      version  the sender's schema version
-             correlation identifier of the answer   payload  the body, or the answer, as JSON
+             correlation identifier of the answer   payload  the body, or the answer, encoded
 
 Whoever can reach the broker can add any entry, so each one is read as if a stranger had written it.
 """

@@ -35,8 +35,6 @@ from sandbox.messaging import connection
 from sandbox.messaging.connection import CONNECT, PAUSE, RECONNECT, Address, Line, Refused, open_line, pack
 from sandbox.site import Site
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Envelope).decode
 _MISSING = object()
 
 
@@ -100,7 +98,7 @@ class Sender(channel.Sender):
         try:
             if self._line is None:
                 raise ConnectionLost("there is no connection to the broker")
-            self._line.send(operation.id, pack(("PUBLISH", self._topic, _encode(envelope))))
+            self._line.send(operation.id, pack(("PUBLISH", self._topic, self._schema.codec.encode(envelope))))
         except ConnectionLost as lost:
             self._ready.append(Outcome(operation.id, Status.FAILED, reason=str(lost)))
 
@@ -135,6 +133,7 @@ class Receiver(channel.Receiver):
 
     def __init__(self, address: Address, topic: str, schema: Schema) -> None:
         self._address, self._topic, self._schema = address, topic, schema
+        self._decode = schema.codec.decoder(Envelope)
         self._deliveries: list[channel.Delivery] = []
         open_line(address, CONNECT).close()  # where there is no broker, it says what to do
         self._socket: socket.socket | None = None
@@ -191,7 +190,7 @@ class Receiver(channel.Receiver):
 
     def _deliver(self, data: bytes) -> None:
         try:
-            envelope = _decode(data)
+            envelope = self._decode(data)
             body = self._schema.decode(envelope.message, envelope.body)
         except (*UNREADABLE, Definite) as error:
             self.refused.append(str(error))  # and gone: there is no place for it

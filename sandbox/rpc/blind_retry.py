@@ -147,4 +147,5 @@ class Delivery(socket.Delivery):
             raise BadArgument("delay", expected="0 (the caller decides when it calls again)", got=delay)
         if not self._answered:
             self._answered = True
-            self._receiver.peers.say(self._peer, pack_error(self._call.id, "Definite", "given back; call again"))
+            said = pack_error(self._call.id, "Definite", "given back; call again", self._receiver.encode)
+            self._receiver.peers.say(self._peer, said)

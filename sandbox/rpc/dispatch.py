@@ -41,7 +41,7 @@ def methods(schema: Schema) -> Callable[[bytes], Called]:
     """
     kinds = tuple(_kind(message) for message in schema.messages.values() if not message.name.startswith("_"))
     # msgspec takes the class from the "method" in the frame, out of these and no others
-    return msgspec.json.Decoder(Union[kinds]).decode if kinds else _no_method  # noqa: UP007 - not known before
+    return schema.codec.decoder(Union[kinds]) if kinds else _no_method  # noqa: UP007 - not known before
 
 
 def _kind(message: Message) -> type[Called]:
@@ -74,12 +74,13 @@ def complain(request: Request, schema: Schema) -> NoReturn:
 
 def pack_answer(number: int, method: str, result: Struct | Refusal, schema: Schema, most: int) -> bytes:
     """The frame of an answer. A refusal of a kind that may not travel goes as `RemoteError`, its name in the text."""
+    encode = schema.codec.encode
     if isinstance(result, Refusal):
         kind = type(result).__name__
         if kind in ALLOWED_REFUSALS:
-            return pack_error(number, kind, str(result))
-        return pack_error(number, RemoteError.__name__, f"{kind}: {result}")
-    frame = pack_result(number, result)
+            return pack_error(number, kind, str(result), encode)
+        return pack_error(number, RemoteError.__name__, f"{kind}: {result}", encode)
+    frame = pack_result(number, result, encode)
     if len(frame) > most:
         check_length(f"the answer to {method}", result, schema, most)
     return frame

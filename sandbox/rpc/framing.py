@@ -1,4 +1,4 @@
-"""What goes over the wire: a length, then that many bytes of JSON.
+"""What goes over the wire: a length, then that many bytes of JSON (or of another codec, if both ends agree).
 
     request   {"method": "create_volume", "id": 7, "operation": 41, "version": "1.0", "args": {"volume": 3, ...}}
     answer    {"id": 7, "result": {"volume": 3, "host": "h1"}}     {"id": 7}: done, there is nothing to say
@@ -12,14 +12,15 @@ the same pass knows of which class the arguments are; any other order is underst
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
-import msgspec
 from msgspec import Meta, Raw, Struct
 
 from sandbox.errors import Malformed
+from sandbox.exchange.codec import JSON, Codec
 from sandbox.exchange.schema import UNREADABLE, Whole
 
 #: Bytes before each frame that give its length, unsigned, most significant first.
@@ -53,15 +54,27 @@ class _Numbered(Struct, frozen=True):
     id: Whole
 
 
+class Readers(NamedTuple):
+    """What reads frames of one codec: each raises one of `schema.UNREADABLE`, or returns what it found."""
+
+    request: Callable[[bytes], Request]
+    reply: Callable[[bytes], Reply]
+    numbered: Callable[[bytes], _Numbered]
+
+
+@functools.cache
+def readers(codec: Codec) -> Readers:
+    """The readers for a codec."""
+    return Readers(codec.decoder(Request), codec.decoder(Reply), codec.decoder(_Numbered))
+
+
 # Only for encoding, with the value itself in place of its JSON: one pass over it instead of two.
 _request: Callable[..., Request] = Request
 _reply: Callable[..., Reply] = Reply
 _length = struct.Struct(">I").unpack_from
-_encode = msgspec.json.Encoder().encode
-_requests = msgspec.json.Decoder(Request)
-_numbered = msgspec.json.Decoder(_Numbered)
-#: The reply in a frame, or one of `schema.UNREADABLE`. For whoever reads many in a row; else `unpack_reply`.
-decode_reply = msgspec.json.Decoder(Reply).decode
+#: a codec's way to write
+Encode = Callable[[Any], bytes]
+_json, _from_json = JSON.encode, readers(JSON)
 
 
 def framed(data: bytes) -> bytes:
@@ -69,49 +82,51 @@ def framed(data: bytes) -> bytes:
     return len(data).to_bytes(LENGTH, "big") + data
 
 
-def pack_request(number: int, operation: int, method: str, version: str, args: Struct, cast: bool = False) -> bytes:
+def pack_request(
+    number: int, operation: int, method: str, version: str, args: Struct, cast: bool = False, encode: Encode = _json
+) -> bytes:
     """The frame of a call."""
-    data = _encode(_request(method, number, operation, version, args, cast))
+    data = encode(_request(method, number, operation, version, args, cast))
     return len(data).to_bytes(LENGTH, "big") + data
 
 
-def pack_result(number: int, result: Struct) -> bytes:
+def pack_result(number: int, result: Struct, encode: Encode = _json) -> bytes:
     """The frame of an answer."""
-    return framed(_encode(_reply(number, result)))
+    return framed(encode(_reply(number, result)))
 
 
-def pack_done(number: int) -> bytes:
+def pack_done(number: int, encode: Encode = _json) -> bytes:
     """The frame that says: done."""
-    data = _encode(Reply(number))
+    data = encode(Reply(number))
     return len(data).to_bytes(LENGTH, "big") + data
 
 
-def pack_error(number: int, kind: str, reason: str) -> bytes:
+def pack_error(number: int, kind: str, reason: str, encode: Encode = _json) -> bytes:
     """The frame of an error; the reason is cut to what a reply may carry."""
     text = reason.encode("utf-8", "replace").decode()[:1000]
-    return framed(_encode(Reply(number, error=kind[:100], reason=text)))
+    return framed(encode(Reply(number, error=kind[:100], reason=text)))
 
 
-def unpack_request(data: bytes) -> Request:
+def unpack_request(data: bytes, read: Readers = _from_json) -> Request:
     """The request in a frame, or `Malformed`."""
     try:
-        return _requests.decode(data)
+        return read.request(data)
     except UNREADABLE as error:
         raise Malformed(f"not a request: {str(error)[:200]}") from None
 
 
-def unpack_reply(data: bytes) -> Reply:
-    """The reply in a frame, or `Malformed`."""
+def unpack_reply(data: bytes, read: Readers = _from_json) -> Reply:
+    """The reply in a frame, or `Malformed`. Whoever reads many in a row uses `Readers.reply`."""
     try:
-        return decode_reply(data)
+        return read.reply(data)
     except UNREADABLE as error:
         raise Malformed(f"not a reply: {str(error)[:200]}") from None
 
 
-def number_of(data: bytes) -> int | None:
+def number_of(data: bytes, read: Readers = _from_json) -> int | None:
     """The call's number in a frame that is no request, so that its sender can be told; None: there is none."""
     try:
-        return _numbered.decode(data).id
+        return read.numbered(data).id
     except UNREADABLE:
         return None
 

@@ -15,7 +15,7 @@ from sandbox.exchange.schema import UNREADABLE, Schema
 from sandbox.rpc.calls import Call
 from sandbox.rpc.connection import NOW, PATIENT, Connection, wait
 from sandbox.rpc.directory import SUFFIX, Transport, reach
-from sandbox.rpc.framing import decode_reply, framed
+from sandbox.rpc.framing import framed, readers
 
 #: receivers that are new are looked for every so many s
 LOOK = 0.1
@@ -187,6 +187,7 @@ class Links:
         self.late = 0
         self.concluded: list[Outcome] = []
         self._schema, self.max_queued = schema, max_queued
+        self._decode = readers(schema.codec).reply
         self._poll = select.poll()
         self._links: dict[int, Link] = {}
 
@@ -253,9 +254,10 @@ class Links:
     def _read(self, link: Link, patient: bool = False) -> bool:
         frames = link.receive(patient)
         waiting, schema, conclude = link.calls.pop, self._schema, self.concluded.append
+        decode = self._decode
         try:
             for frame in frames:
-                reply = decode_reply(frame)
+                reply = decode(frame)
                 call = waiting(reply.id, None)
                 if call is None:
                     self.late += 1

@@ -8,9 +8,10 @@ from collections import deque
 from itertools import repeat
 
 from sandbox.errors import Malformed
+from sandbox.exchange.codec import Codec
 from sandbox.rpc.connection import PATIENT, Connection, wait
 from sandbox.rpc.directory import Announced
-from sandbox.rpc.framing import number_of, pack_error
+from sandbox.rpc.framing import number_of, pack_error, readers
 
 #: how long a receiver that closes waits for a sender to read its last answers, in s
 FAREWELL = 0.5
@@ -36,11 +37,11 @@ class Peers:
     closed  whether `close` has been called
     """
 
-    def __init__(self, announced: Announced, limit: int, refused: list[str]) -> None:
+    def __init__(self, announced: Announced, limit: int, refused: list[str], codec: Codec) -> None:
         self.heard: deque[tuple[Peer, bytes]] = deque()
         self.closed = False
         self._sole: Peer | None = None  # the one that there is, if there is one only
-        self._announced, self._limit, self._refused = announced, limit, refused
+        self._announced, self._limit, self._refused, self._codec = announced, limit, refused, codec
         self._listener = announced.listener.fileno()
         self._poll = select.poll()
         self._poll.register(self._listener, select.POLLIN)
@@ -101,10 +102,10 @@ class Peers:
 
     def refuse(self, peer: Peer, frame: bytes, error: Malformed) -> None:
         """A frame that is no request: tell whoever can be told; a stream without even a number is not followed."""
-        number = number_of(frame)
+        number = number_of(frame, readers(self._codec))
         if number is not None:
             self._refused.append(str(error))
-            self.later(peer, pack_error(number, Malformed.__name__, str(error)))
+            self.later(peer, pack_error(number, Malformed.__name__, str(error), self._codec.encode))
         elif not peer.ended:  # once for a connection
             self._refused.append(f"{error}; connection closed")
             self._drop(peer, "it sent what is no request")

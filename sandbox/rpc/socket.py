@@ -18,24 +18,22 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
-import msgspec
 from msgspec import Struct
 
 from sandbox import channel, guarantees
 from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel, Outcome
 from sandbox.errors import BadArgument, Definite, Malformed, Refusal, RemoteError
+from sandbox.exchange.codec import UNWRITABLE
 from sandbox.exchange.schema import UNREADABLE, Operation, Schema, Verb
 from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
 from sandbox.rpc.calls import Call
 from sandbox.rpc.directory import Transport, announce, folder_of
 from sandbox.rpc.dispatch import Called, check_length, complain, methods, pack_answer, speaks
-from sandbox.rpc.framing import HEADER, pack_done, pack_error, pack_request, unpack_request
+from sandbox.rpc.framing import HEADER, Request, pack_done, pack_error, pack_request, readers, unpack_request
 from sandbox.rpc.links import Group, Links, all_listen
 from sandbox.rpc.peers import Peer, Peers
 from sandbox.site import Site
 
-#: what writing a body as JSON may raise
-_UNWRITABLE = (UnicodeEncodeError, TypeError, msgspec.MsgspecError)
 _AT_MOST_ONCE = guarantees.Delivery.AT_MOST_ONCE
 
 
@@ -103,7 +101,7 @@ class Sender(channel.Sender):
 
     def __init__(self, knobs: Socket, site: Site, schema: Schema) -> None:
         self._schema, self._max_bytes, self._timeout = schema, knobs.max_bytes, knobs.timeout
-        self._version, self._numbers = schema.version, itertools.count()
+        self._version, self._encode, self._numbers = schema.version, schema.codec.encode, itertools.count()
         self._expiry = math.inf  # no call expires before
         self._links = Links(schema, knobs.max_queued)
         groups = {
@@ -129,9 +127,9 @@ class Sender(channel.Sender):
         message, groups, cast = route
         number = next(self._numbers)
         try:
-            frame = pack_request(number, operation.id, name, self._version, body, cast)
-        except _UNWRITABLE as error:
-            raise Malformed(f"{name} cannot be written as JSON: {error}") from None
+            frame = pack_request(number, operation.id, name, self._version, body, cast, self._encode)
+        except UNWRITABLE as error:
+            raise Malformed(f"{name} cannot be written as {self._schema.codec.name.upper()}: {error}") from None
         if len(frame) > self._max_bytes:
             check_length(name, body, self._schema, self._max_bytes)
         now = time.monotonic()
@@ -186,8 +184,8 @@ class Receiver(channel.Receiver):
         self.set_aside: list[str] = []
         self.schema, self.max_bytes = schema, knobs.max_bytes
         announced = announce(folder_of(site, group), name, knobs.transport)
-        self.peers = Peers(announced, knobs.max_bytes + HEADER, self.refused)
-        self._decode = methods(schema)
+        self.peers = Peers(announced, knobs.max_bytes + HEADER, self.refused, schema.codec)
+        self._decode, self._read, self.encode = methods(schema), readers(schema.codec), schema.codec.encode
 
     def take(self, timeout: float, limit: int = 1) -> list[channel.Delivery]:
         """See `channel.Receiver.take`. Acknowledgements of what was settled leave first, together."""
@@ -200,8 +198,7 @@ class Receiver(channel.Receiver):
             if taken := self._unpack(limit):
                 return taken
             self.peers.flush()  # what was refused is told so
-            left = max(0.0, deadline - time.monotonic())
-            if not left:
+            if not (left := max(0.0, deadline - time.monotonic())):
                 return taken
 
     def close(self) -> None:
@@ -209,10 +206,10 @@ class Receiver(channel.Receiver):
         if self.peers.closed:
             return
         self.peers.hear(0)
+        late = Definite("the receiver closed before it took it")
         for peer, frame in self.peers.heard:
             with contextlib.suppress(Malformed):
-                if not (request := unpack_request(frame)).cast:
-                    self.peers.later(peer, pack_error(request.id, "Definite", "the receiver closed before it took it"))
+                self._say_failed(peer, unpack_request(frame, self._read), late)
         self.peers.heard.clear()
         self.peers.close()
 
@@ -238,7 +235,7 @@ class Receiver(channel.Receiver):
     def _refuse(self, peer: Peer, frame: bytes) -> None:
         """Find out what is wrong with it, which took no time while all was well, and tell the sender."""
         try:
-            request = unpack_request(frame)
+            request = unpack_request(frame, self._read)
         except Malformed as error:
             self.peers.refuse(peer, frame, error)
             return
@@ -246,8 +243,11 @@ class Receiver(channel.Receiver):
             complain(request, self.schema)
         except Definite as error:
             self.refused.append(str(error)[:300])
-            if not request.cast:
-                self.peers.later(peer, pack_error(request.id, type(error).__name__, str(error)))
+            self._say_failed(peer, request, error)
+
+    def _say_failed(self, peer: Peer, request: Request, error: Definite) -> None:
+        if not request.cast:
+            self.peers.later(peer, pack_error(request.id, type(error).__name__, str(error), self.encode))
 
 
 class Delivery(channel.Delivery):
@@ -277,16 +277,12 @@ class Delivery(channel.Delivery):
         call = self._call
         if call.acknowledged and not self._answered and not call.cast:
             self._answered = True
-            self._receiver.peers.later(self._peer, pack_done(call.id))
+            self._receiver.peers.later(self._peer, pack_done(call.id, self._receiver.encode))
 
     def release(self, delay: float = 0.0) -> None:
         """Always raises `BadArgument`: nothing is stored, so nothing can come again."""
-        raise BadArgument(
-            "release",
-            expected="a channel that delivers at least once",
-            got="socket, which delivers at most once",
-            hint="Do the work now, reply() a refusal, or set_aside() it: the sender learns of it and may call again.",
-        )
+        hint = "Do the work now, reply() a refusal, or set_aside() it: the sender learns of it and may call again."
+        raise BadArgument("release", expected="a channel that delivers at least once", got="socket", hint=hint)
 
     def set_aside(self, reason: str) -> None:
         """Give it up: an asker gets `RemoteError`; of a tell or write its sender learns that the outcome is unknown.
@@ -296,4 +292,5 @@ class Delivery(channel.Delivery):
         self._receiver.set_aside.append(reason)
         if not self._answered and not self._call.cast:
             self._answered = True
-            self._receiver.peers.say(self._peer, pack_error(self._call.id, RemoteError.__name__, reason))
+            said = pack_error(self._call.id, RemoteError.__name__, reason, self._receiver.encode)
+            self._receiver.peers.say(self._peer, said)

@@ -1,0 +1,62 @@
+"""How a value becomes bytes, and bytes a value again: the same fields, written as text or in binary.
+
+    json      text that everybody can read, also a person
+    msgpack   the same maps, numbers and texts in fewer bytes, which only a program can read
+
+Both ends have to use the same one. Neither takes what the other wrote for a message: no JSON object begins
+as a msgpack map does, so that mixed ends refuse each other and never misread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import json, msgpack
+
+from sandbox.errors import BadArgument
+
+#: what encoding may raise: text that is not Unicode, a number beyond 64 bits (msgpack), a kind that has no form
+UNWRITABLE = (UnicodeEncodeError, OverflowError, TypeError, msgspec.MsgspecError)
+
+_MEDIA: dict[str, tuple[Any, Any]] = {
+    "json": (json.Encoder, json.Decoder),
+    "msgpack": (msgpack.Encoder, msgpack.Decoder),
+}
+
+
+class Codec:
+    """One of the two, by name; a value that travels to other processes.
+
+    encode   value -> bytes; raises one of `UNWRITABLE`. An attribute, so that hot paths can hold on to it
+    """
+
+    def __init__(self, name: str = "json") -> None:
+        """Raises `BadArgument` for a name that is not known."""
+        if name not in _MEDIA:
+            raise BadArgument("codec", expected=" or ".join(map(repr, _MEDIA)), got=name)
+        encoder, self._decoder = _MEDIA[name]
+        self.name = name
+        self.encode: Callable[[Any], bytes] = encoder().encode
+
+    def decoder(self, kind: Any) -> Callable[[Any], Any]:
+        """A function that makes a value of this type of bytes, or raises one of `schema.UNREADABLE`. Make it once."""
+        decode: Callable[[Any], Any] = self._decoder(kind).decode
+        return decode
+
+    def __reduce__(self) -> tuple[type[Codec], tuple[str]]:
+        return Codec, (self.name,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Codec) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Codec({self.name!r})"
+
+
+JSON = Codec("json")
+MSGPACK = Codec("msgpack")
