@@ -12,9 +12,9 @@ best practice). A change of place, number or time overrides the methods of `Chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +24,6 @@ from sandbox.exchange.schema import EXCHANGE, Message, Schema, Verb
 
 if TYPE_CHECKING:
     from sandbox.channel import Channel
-    from sandbox.harness.cast import Cast
     from sandbox.harness.history import Process
     from sandbox.harness.stage import Part, Stage
 
@@ -61,7 +60,7 @@ class Change:
     before, after   the releases on the two sides of it
     both      the release of the best practice: it speaks to the old ones and to the new ones
     advice    what the best practice is, in a few words, or why there is none that is better
-    renamed   old name -> new name of fields and messages: what a migration must know
+    renamed   pairs of old and new name of fields and messages: what a migration must know
     """
 
     title: ClassVar[str]
@@ -72,10 +71,14 @@ class Change:
     after: ClassVar[Release] = FIRST
     both: ClassVar[Release | None] = None
     advice: ClassVar[str] = ""
-    renamed: ClassVar[Mapping[str, str]] = {}
-    #: listeners that the sender knows, and those that expect their copy of everything once the change is there
-    groups: ClassVar[tuple[str, ...]] = ("metering",)
-    expecting: ClassVar[tuple[str, ...]] = ("metering",)
+    renamed: ClassVar[tuple[tuple[str, str], ...]] = ()
+    #: groups of listeners that the sender knows from the start, and those that should have everything in the end
+    groups: tuple[str, ...] = ("metering",)
+    expecting: tuple[str, ...] = ("metering",)
+    #: s that the receivers come after the sender has begun;  operations of a trial;  s of work for each
+    away: ClassVar[float] = 0.0
+    operations: ClassVar[int] = 16
+    service: ClassVar[float] = 0.0
 
     def __init__(self, order: Order, practised: bool) -> None:
         """For one trial: in this order, with the best practice or without."""
@@ -115,12 +118,12 @@ class Change:
     def installed(self, stage: Stage) -> None:
         """The channel is installed; nobody is on stage."""
 
-    def on_stage(self, usual: list[Process]) -> list[Process]:
-        """Who is there from the start."""
-        return usual
+    def newcomers(self) -> list[Process]:
+        """Receivers that there were none of before the change. They come with the new receivers."""
+        return []
 
-    def sent(self, cast: Cast) -> None:
-        """The senders are done."""
+    def end(self, stage: Stage) -> None:
+        """The run is over: take back what `installed` has done."""
 
     def group_of(self, process: Process) -> str:
         """On which group's account the effects of a receiver stand."""
@@ -135,3 +138,13 @@ def exchange(*more: Message, without: Sequence[str] = (), version: str = "1.0", 
         if name not in without
     ]
     return Schema([*messages, *more], version)
+
+
+class Body(Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of the bodies of a change: strict, as those of release 1 are."""
+
+
+def carry(body: Struct, kind: type[Struct], **fields: Any) -> Any:
+    """A `kind` with the fields that both have, and those given."""
+    known = {name: getattr(body, name) for name in kind.__struct_fields__ if hasattr(body, name)}
+    return kind(**{**known, **fields})

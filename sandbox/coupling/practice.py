@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from sandbox import channel
-from sandbox.channel import Backlog, Channel, Outcome, Status
+from sandbox.channel import Backlog, Channel, Outcome, Receiver, Status
 from sandbox.errors import Definite, VersionMismatch
 from sandbox.exchange.release import Release
 from sandbox.exchange.schema import (
@@ -130,7 +130,7 @@ class Negotiating(Channel):
             self.channel.sender(site, schema, name), self.channel.sender(site, self.schema, f"{name}_old"), self.schema
         )
 
-    def receiver(self, site: Site, schema: Schema, group: str, name: str) -> channel.Receiver:
+    def receiver(self, site: Site, schema: Schema, group: str, name: str) -> Receiver:
         """See `Channel.receiver`."""
         return self.channel.receiver(site, schema, group, name)
 

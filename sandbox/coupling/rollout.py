@@ -10,7 +10,9 @@ shared state come when all is written, so that what they should see is certain.
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -63,30 +65,37 @@ class Rollout(Director):
 
     def on_stage(self, usual: list[Process]) -> list[Process]:
         """Without those who come later."""
-        usual = self.change.on_stage(usual)
+        if self.change.order is not Order.SENDER_FIRST:
+            usual = usual + self.change.newcomers()
         if self.change.verb is Verb.SHARE:
             return [process for process in usual if not _reads(process)]
-        if self.change.order is Order.BACKLOG:
+        if self.change.order is Order.BACKLOG or self.change.away:
             return [process for process in usual if process.role is Role.SENDER]
         return usual
 
     def interventions(self) -> list[Intervention]:
         """The receivers of a backlog come as soon as it is written: an asker waits for its answers."""
+        if self.change.away:
+            return [(self.change.away, self._let_receivers_in)]
         if self.change.order is Order.BACKLOG and self.change.verb is not Verb.SHARE:
-            return [(0.0, self._let_receivers_in)]
+            return [(0.0, self._await_backlog), (0.0, self._let_receivers_in)]
         return []
 
     def sent(self, cast: Cast) -> None:
         """Complete the roll-out: readers read, new receivers take the place of old ones."""
-        self.change.sent(cast)
         if self.change.verb is Verb.SHARE:
             self._await_stillness(cast)
             if self.change.order is Order.BACKLOG:
                 self._migrate(cast.stage)
-            self._engage(cast, [process for process in self.change.on_stage(cast.usual()) if _reads(process)])
+            self._engage(cast, [process for process in cast.usual() if _reads(process)])
         elif self.change.order is Order.SENDER_FIRST and not self._all_done(cast):
             self._await_stillness(cast)
             self._renew_receivers(cast)
+            self._engage(cast, self.change.newcomers())
+
+    def end(self, stage: Stage) -> None:
+        """See `Director.end`."""
+        self.change.end(stage)
 
     def facts(self) -> dict[str, Any]:
         """See `Director.facts`."""
@@ -109,19 +118,23 @@ class Rollout(Director):
         """Nothing is renamed by the best practice: the old stays beside the new until nobody needs it."""
         return {} if self.change.practised else dict(self.change.renamed)
 
-    def _let_receivers_in(self, cast: Cast) -> None:
+    def _await_backlog(self, cast: Cast) -> None:
+        """Wait until all is sent; then comes the migration."""
         deadline = time.monotonic() + _PATIENCE
         while not _all_begun(cast) and time.monotonic() < deadline:
             time.sleep(0.005)
         self._migrate(cast.stage)
-        self._engage(cast, [process for process in self.change.on_stage(cast.usual()) if process.role is Role.RECEIVER])
+
+    def _let_receivers_in(self, cast: Cast) -> None:
+        come = cast.usual() + self.change.newcomers()
+        self._engage(cast, [process for process in come if process.role is Role.RECEIVER])
 
     def _renew_receivers(self, cast: Cast) -> None:
         self._complete = True
         for name in cast.of(Role.RECEIVER):
             if name not in cast.failed:
                 self._end(cast, name)
-            self._bring(cast, lambda name=name: cast.restart(name), name)
+            self._bring(cast, cast.restart, name)
 
     def _end(self, cast: Cast, name: str) -> None:
         try:
@@ -131,14 +144,15 @@ class Rollout(Director):
 
     def _engage(self, cast: Cast, processes: list[Process]) -> None:
         for process in processes:
-            self._bring(cast, lambda process=process: cast.engage(process) or process.name, process.name)
+            self._bring(cast, functools.partial(_engaged, cast, process), process.name)
             if process.role is Role.SENDER and process.name not in cast.failed:
                 cast.sending.add(process.name)
                 cast[process.name].send(cast.start)
 
-    def _bring(self, cast: Cast, come: Any, name: str) -> None:
+    def _bring(self, cast: Cast, come: Callable[[str], str], name: str) -> None:
+        """One that cannot even start is a finding."""
         try:
-            name = come()
+            name = come(name)
         except RunFailed as error:
             cast.failed[name] = str(error)
             cast.expected_deaths.add(name)
@@ -166,6 +180,11 @@ def releases(change: Change) -> tuple[Release, Release]:
     if not change.practised:
         return change.before, change.after
     return tolerant(change.before), newer(change.both or change.after)
+
+
+def _engaged(cast: Cast, process: Process, name: str) -> str:
+    cast.engage(process)
+    return name
 
 
 def _reads(process: Process) -> bool:

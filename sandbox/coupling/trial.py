@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from sandbox.channel import Channel
-from sandbox.coupling.change import Change, Order
+from sandbox.coupling.change import Change, Facet, Order
 from sandbox.coupling.rollout import Rollout
 from sandbox.coupling.verdict import Verdict, decide
 from sandbox.exchange.schema import Verb
@@ -23,8 +23,6 @@ from sandbox.harness.run import run_history
 from sandbox.harness.session import Session
 from sandbox.harness.workload import Workload
 
-#: operations of a trial: enough to see some of a thing done and some not
-OPERATIONS = 16
 #: s after which a channel of a trial gives up on an answer, and takes a claim for lapsed; where it has such knobs
 _TIMES = {"timeout": 1.5, "lease": 0.5}
 
@@ -54,18 +52,19 @@ def try_out(change: type[Change], channel: Channel, order: Order, practised: boo
     if reason := why_not(change, channel, order, practised):
         return dataclasses.replace(blank, why_not=reason)
     one = change(order, practised)
-    history = run_history(hurried(channel), workload(change, order), session, director=Rollout(one))
+    history = run_history(hurried(channel), workload(one), session, director=Rollout(one))
     return dataclasses.replace(blank, verdict=decide(history, one), history=history)
 
 
 def why_not(change: type[Change], channel: Channel, order: Order, practised: bool) -> str:
     """Why there is no such trial, in a few words; "" when there is."""
-    promises = channel.guarantees
     if order not in change.orders:
         return "one order only"
     if reason := change.why_not(channel, order):
         return reason
-    if order is Order.BACKLOG and change.verb is not Verb.SHARE and not promises.of(change.verb).receiver_may_be_away:
+    promises = channel.guarantees
+    stored = promises.tell if change.verb is Verb.TELL else promises.ask
+    if order is Order.BACKLOG and change.verb is not Verb.SHARE and not stored.receiver_may_be_away:
         return "keeps no backlog"
     if practised and not change.has_practice(channel):
         return change.advice or "none known"
@@ -74,22 +73,25 @@ def why_not(change: type[Change], channel: Channel, order: Order, practised: boo
 
 def hurried(channel: Channel) -> Channel:
     """The channel with short time-outs and leases, where it has knobs for them: a trial waits for what never comes."""
-    known = {field.name for field in dataclasses.fields(channel)} if dataclasses.is_dataclass(channel) else set()
+    known: list[str] = (
+        [field.name for field in dataclasses.fields(channel)] if dataclasses.is_dataclass(channel) else []
+    )
     times = {knob: value for knob, value in _TIMES.items() if knob in known}
     return dataclasses.replace(channel, **times) if times else channel  # type: ignore[type-var]
 
 
-def workload(change: type[Change], order: Order) -> Workload:
+def workload(change: Change) -> Workload:
     """A few operations in a closed loop; all of them at once where nobody takes them at first."""
     base = Workload(
         str(change.verb),
-        operations=OPERATIONS,
+        operations=change.operations,
         warmup=0,
         loop="closed",
-        in_flight=OPERATIONS if order is Order.BACKLOG else 4,
+        in_flight=change.operations if change.order is Order.BACKLOG else 4,
         size=300,
         timeout=2.0,
         groups=change.groups,
+        service=change.service,
         writes=0.5,
         volumes=4,
     )
@@ -102,9 +104,8 @@ def catalogue() -> dict[str, type[Change]]:
     package = importlib.import_module("sandbox.coupling.changes")
     modules = [importlib.import_module(f"{package.__name__}.{m.name}") for m in pkgutil.iter_modules(package.__path__)]
     found = [change for module in modules for change in changes_in(module)]
-    return {
-        change.name(): change for change in sorted(found, key=lambda each: list(type(each.facet)).index(each.facet))
-    }
+    facets = list(Facet)
+    return {change.name(): change for change in sorted(found, key=lambda each: facets.index(each.facet))}
 
 
 def changes_in(module: ModuleType) -> list[type[Change]]:

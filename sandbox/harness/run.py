@@ -76,29 +76,37 @@ class _Run:
             with self._phase("load"):
                 self._load()
             with self._phase("heal"):
-                self._director.heal(self._cast)
+                self._heal()
             with self._phase("drain"):
                 self._drain()
             with self._phase("verify"):
                 self._stop()
         except BaseException:
-            with suppress(Exception):  # what has gone wrong before is the news
-                self._director.heal(self._cast)
-            self._leave()
-            with suppress(Exception):
-                self._channel.uninstall(self._stage.site)
+            for undo in (self._heal, self._leave, self._end, self._uninstall):
+                with suppress(Exception):  # what has gone wrong before is the news
+                    undo()
             raise
-        self._director.heal(self._cast)
+        self._heal()
         self._leave()
         self._facts["clock_gap"] = (time.time() - wall) - (time.monotonic() - clock)
         backlog = self._channel.backlog(self._stage.site)
         self._facts["backlog"] = asdict(backlog) if backlog is not None else None
         self._facts |= self._director.facts()
+        self._end()
         history = self._history()
-        self._channel.uninstall(self._stage.site)
+        self._uninstall()
         for path in self._cast.journals.values():
             path.unlink(missing_ok=True)  # megabytes each; what they held is in the history
         return history
+
+    def _heal(self) -> None:
+        self._director.heal(self._cast)
+
+    def _end(self) -> None:
+        self._director.end(self._stage)
+
+    def _uninstall(self) -> None:
+        self._channel.uninstall(self._stage.site)
 
     def _leave(self) -> None:
         for member in self._cast.members.values():

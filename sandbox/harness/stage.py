@@ -92,7 +92,10 @@ class Director:
         """The senders are done and the interventions over; the drain comes next."""
 
     def heal(self, cast: Cast) -> None:
-        """Take back all that was done. Called before the drain, and again when the run ends, however it ends."""
+        """Mend all that was broken. Called before the drain, and again when the run ends, however it ends."""
+
+    def end(self, stage: Stage) -> None:
+        """Take down what `prepare` and `installed` have put up. The last call, once, however the run ends."""
 
     def facts(self) -> dict[str, Any]:
         """What the history shall hold of it, ready for JSON."""

@@ -1,13 +1,15 @@
+"""Rename a field: the essay's own example."""
+
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Any
 
-from sandbox.coupling.change import Change, Facet, exchange
+from sandbox.coupling.change import Body, Change, Facet, carry, exchange
 from sandbox.exchange.release import Listener, Release, Speaker
 from sandbox.exchange.schema import ImageDownloaded, Metadata, Whole
 
 
-class Renamed(Struct, frozen=True, forbid_unknown_fields=True):
+class Renamed(Body, frozen=True):
     image: Whole
     project: Whole
     size_bytes: Whole
@@ -15,18 +17,16 @@ class Renamed(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Says(Speaker):
-    def say(self, meant: Struct) -> Struct:
-        assert isinstance(meant, ImageDownloaded)
-        return Renamed(meant.image, meant.project, meant.bytes_sent, meant.metadata)
+    def say(self, meant: Any) -> Any:
+        return carry(meant, Renamed, size_bytes=meant.bytes_sent)
 
 
 class Hears(Listener):
-    def understand(self, body: Struct) -> Struct:
-        assert isinstance(body, Renamed)
-        return ImageDownloaded(body.image, body.project, body.size_bytes, body.metadata)
+    def understand(self, body: Any) -> Any:
+        return carry(body, ImageDownloaded, bytes_sent=body.size_bytes)
 
 
-class Both(Struct, frozen=True):
+class BothNames(Body, frozen=True, forbid_unknown_fields=False):
     image: Whole
     project: Whole
     size_bytes: Whole | None = None
@@ -35,25 +35,21 @@ class Both(Struct, frozen=True):
 
 
 class SaysBoth(Speaker):
-    def say(self, meant: Struct) -> Struct:
-        assert isinstance(meant, ImageDownloaded)
-        return Both(meant.image, meant.project, meant.bytes_sent, meant.bytes_sent, meant.metadata)
+    def say(self, meant: Any) -> Any:
+        return carry(meant, BothNames, size_bytes=meant.bytes_sent)
 
 
 class HearsBoth(Listener):
-    def understand(self, body: Struct) -> Struct:
-        assert isinstance(body, Both)
+    def understand(self, body: Any) -> Any:
         size = body.bytes_sent if body.size_bytes is None else body.size_bytes
-        if size is None:
-            raise ValueError("neither size_bytes nor bytes_sent")
-        return ImageDownloaded(body.image, body.project, size, body.metadata)
+        return carry(body, ImageDownloaded, bytes_sent=size)
 
 
 class RenameField(Change):
-    """`bytes_sent` is called `size_bytes` from now on: the essay's own example."""
+    """`bytes_sent` is called `size_bytes` from now on."""
 
     title, facet = "rename a field", Facet.DATA_FORMAT
     after = Release(exchange(image_downloaded=Renamed), Says, Hears)
-    both = Release(exchange(image_downloaded=Both), SaysBoth, HearsBoth)
-    renamed = {"bytes_sent": "size_bytes"}  # noqa: RUF012 - nobody writes to it
+    both = Release(exchange(image_downloaded=BothNames), SaysBoth, HearsBoth)
     advice = "say both names until nobody reads the old one"
+    renamed = (("bytes_sent", "size_bytes"),)
