@@ -11,20 +11,20 @@ import functools
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sandbox import channel
 from sandbox.channel import Backlog, Channel, Status
 from sandbox.db_share import ends, sqlite, tables
 from sandbox.db_share.ends import Delivery, Queue, Work, nothing
+from sandbox.db_share.migration import SQLITE, between
 from sandbox.db_share.sqlite import InDoubt, Locked, connect, execute_runs, look, rendered, transaction
 from sandbox.db_share.tables import Row, Step
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Schema, Verb
-from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
-from sandbox.guarantees import Delivery as Delivers
+from sandbox.guarantees import Acceptor, Guarantees
 from sandbox.site import Site
 
 __all__ = ["CompareAndSwap", "Delivery", "Receiver", "Sender"]
@@ -64,17 +64,15 @@ class CompareAndSwap(Channel):
     @property
     def guarantees(self) -> Guarantees:
         """Accepted means committed, and flushed if so wished; readers see every committed state at once."""
-        has_it = Acceptor.DISK if self.flush else Acceptor.KERNEL
-        return Guarantees(
-            tell=Tell(Support.LAYERED, Delivers.AT_LEAST_ONCE, Order.PER_SENDER, has_it, True, Support.LAYERED),
-            ask=Ask(Support.LAYERED, Delivers.AT_LEAST_ONCE, has_it, True),
-            share=Share(Support.NATURAL, Reads.LATEST, has_it),
-            max_bytes=self.max_bytes,
-        )
+        return ends.promised(Acceptor.DISK if self.flush else Acceptor.KERNEL, self.max_bytes)
 
     def install(self, site: Site, schema: Schema) -> None:
         """See `Channel.install`. Only this sets WAL mode: two processes that set it on a new file collide."""
         sqlite.create(site, rendered(schema).create())
+
+    def migrate(self, site: Site, old: Schema, new: Schema, renamed: Mapping[str, str]) -> tuple[str, ...]:
+        """See `Channel.migrate`. `Definite` where SQLite refuses it: nothing is changed then."""
+        return sqlite.change(site, between(rendered(old), rendered(new), SQLITE, renamed))
 
     def sender(self, site: Site, schema: Schema, name: str) -> Sender:
         """See `Channel.sender`."""
@@ -170,14 +168,16 @@ class Sender(ends.Sender):
     def _written(self, work: Work, result: list[Row] | str) -> None:
         if isinstance(result, str):
             self._pending.end(work.operation.id, Status.FAILED, f"refused by SQLite: {result}")
-            return
-        self._carried_out(work, result)
+        else:
+            self._carried_out(work, result)
 
     def _fetch(self) -> None:
         """Take the answers out of their tables; while another is writing they stay until the next look."""
+        self._trouble = ""
         for message in self._asks:
             table = self._tables.answers(message)
-            answers = look(self._db, f"SELECT * FROM {table} WHERE sender = ?1 ORDER BY seq", [self._name])
+            mine = f"SELECT * FROM {table} WHERE sender = ?1 ORDER BY seq"
+            answers = look(self._db, mine, [self._name], self._complain)
             self._looked(len(answers))
             if not answers:
                 continue
@@ -196,7 +196,7 @@ class Sender(ends.Sender):
                 self._queue = deque(work for work in self._queue if work.operation.id != operation)
                 self._pending.end(operation, Status.FAILED, f"another was writing for {self._knobs.timeout} s")
             else:
-                self._pending.end(operation, Status.UNKNOWN, f"no outcome within {self._knobs.timeout} s")
+                self._pending.end(operation, Status.UNKNOWN, self._no_outcome())
 
 
 class Receiver(ends.Receiver):
@@ -247,7 +247,7 @@ class Receiver(ends.Receiver):
     def _claim(self, queue: Queue, limit: int) -> list[Row]:
         now = time.monotonic()
         free = f"SELECT * FROM {queue.table} WHERE grp = ?1 AND visible_at <= ?2 ORDER BY seq LIMIT ?3"
-        seen = look(self._db, free, (self.group, now, limit))
+        seen = look(self._db, free, (self.group, now, limit), self._complain)
         if not seen:
             self._act()
             return []
@@ -276,7 +276,10 @@ class Receiver(ends.Receiver):
             return True
         try:
             with transaction(self._db, PATIENCE):
-                self._carry_out_acts()
+                for queue, seqs in self._settlements.items():
+                    self._try(self._db.executemany, queue.settle.sql, seqs)
+                for statement, values in self._acts:
+                    self._try(self._db.execute, statement.sql, values)
                 claim()
         except (Locked, InDoubt):
             return False
@@ -286,13 +289,11 @@ class Receiver(ends.Receiver):
         self._settlements, self._acts = {}, []
         return True
 
-    def _carry_out_acts(self) -> None:
-        for queue, seqs in self._settlements.items():
-            self._db.executemany(queue.settle.sql, seqs)
-        for statement, values in self._acts:
-            try:
-                self._db.execute(statement.sql, values)
-            except (sqlite3.Error, OverflowError) as error:
-                if not self._db.in_transaction:
-                    raise
-                self._complain(f"refused by SQLite: {error}")
+    def _try(self, execute: Callable[[str, Any], object], sql: str, values: object) -> None:
+        """One that is refused is not tried again, and leaves the others as they are."""
+        try:
+            execute(sql, values)
+        except (sqlite3.Error, OverflowError) as error:
+            if not self._db.in_transaction:
+                raise
+            self._complain(f"refused by SQLite: {error}")

@@ -20,11 +20,23 @@ from sandbox.db_share.pending import Pending
 from sandbox.db_share.tables import Row, Step, Tables
 from sandbox.errors import Malformed, NoSuchVolume, Refusal
 from sandbox.exchange.schema import Message, Operation, Schema, Verb
+from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
+from sandbox.guarantees import Delivery as Delivers
 from sandbox.site import Site
 
 
 def nothing() -> None:
     """What is done where nothing is to be done."""
+
+
+def promised(has_it: Acceptor, most: int) -> Guarantees:
+    """What both channels promise, whoever it is that has what was accepted; readers see every committed state."""
+    return Guarantees(
+        tell=Tell(Support.LAYERED, Delivers.AT_LEAST_ONCE, Order.PER_SENDER, has_it, True, Support.LAYERED),
+        ask=Ask(Support.LAYERED, Delivers.AT_LEAST_ONCE, has_it, True),
+        share=Share(Support.NATURAL, Reads.LATEST, has_it),
+        max_bytes=most,
+    )
 
 
 class Knobs(Protocol):
@@ -64,6 +76,7 @@ class Sender(channel.Sender):
         self._statements = rendered.sends()
         self._asks = schema.of_verb(Verb.ASK)
         self._unanswered: set[int] = set()  # also those reported UNKNOWN: their answers may still come
+        self._trouble = ""  # what the database said when answers were looked for last
         self.late = self.looks = self.empty_looks = 0
 
     def begin(self, operation: Operation) -> None:
@@ -118,6 +131,14 @@ class Sender(channel.Sender):
             self._pending.end(operation.id, Status.FAILED, str(error))
         else:
             self._pending.answer(operation.id, states[0] if states else NoSuchVolume(f"no state for {operation.body}"))
+
+    def _complain(self, complaint: str) -> None:
+        self._trouble = complaint
+
+    def _no_outcome(self) -> str:
+        """Why an operation whose time is up is reported UNKNOWN."""
+        late = f"no outcome within {self._knobs.timeout} s"
+        return f"{late}; answers cannot be fetched: {self._trouble}" if self._trouble else late
 
     def _looked(self, found: int) -> None:
         self.looks += 1

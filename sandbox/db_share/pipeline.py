@@ -19,8 +19,10 @@ from sandbox.errors import ServerUnavailable
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
-#: SQLSTATE of "cached plan must not change result type"
+#: SQLSTATE of "cached plan must not change result type": a column has been added
 _PLAN_IS_STALE = b"0A000"
+#: ... and of: no such column, table, or operator for its type; another type
+_NO_LONGER_FITS = (_PLAN_IS_STALE, b"42703", b"42P01", b"42883", b"42804")
 #: seconds that the first connection may take
 _PATIENCE = 10.0
 
@@ -32,16 +34,17 @@ class Transaction:
     purpose  what the user of the pipeline wants to remember about it; None before it is committed
     results  one per step, once it is finished
     error    what PostgreSQL said when it undid the transaction; empty when it is committed
+    stale    it was undone only because a statement was prepared before a column was added: send it once more
     """
 
-    __slots__ = ("error", "preparing", "purpose", "results", "steps")
+    __slots__ = ("error", "preparing", "purpose", "results", "stale", "steps")
 
     def __init__(self, preparing: Statement | None = None) -> None:
         self.steps: list[Step] = []
         self.purpose: Any = None
         self.preparing = preparing
         self.results: list[PGresult] = []
-        self.error = ""
+        self.error, self.stale = "", False
 
 
 class Loss(NamedTuple):
@@ -221,12 +224,14 @@ class Pipeline:
             if len(transaction.results) < len(transaction.steps):
                 statement = transaction.steps[len(transaction.results)][0]
                 transaction.error = self._complaints.get(statement, transaction.error)
-                if result.error_field(self._pq.DiagnosticField.SQLSTATE) == _PLAN_IS_STALE:
+                state = result.error_field(self._pq.DiagnosticField.SQLSTATE)
+                transaction.stale = state == _PLAN_IS_STALE
+                if state in _NO_LONGER_FITS:
                     self._forget(statement)
         transaction.results.append(result)
 
     def _forget(self, statement: Statement) -> None:
-        """Somebody has added a column since it was prepared: prepare it again, under another name."""
+        """Somebody has changed its table since it was prepared: prepare it again, under another name."""
         self._prepared.pop(statement, None)
         self.proven.discard(statement)
 

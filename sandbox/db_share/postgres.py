@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.channel import ASK_GROUP, Backlog
 from sandbox.db_share.ends import Queue
 from sandbox.db_share.tables import Dialect, Row, Statement, Tables, quoted
-from sandbox.errors import Malformed, ServerUnavailable
+from sandbox.errors import Definite, Malformed, ServerUnavailable
 from sandbox.exchange.schema import Schema
 from sandbox.site import Site
 
@@ -96,6 +96,21 @@ def create(site: Site, statements: Iterable[str]) -> None:
         with connection.transaction():
             for statement in (f"CREATE SCHEMA {quoted(site.name)}", *statements):
                 connection.execute(statement.encode())
+
+
+def change(site: Site, statements: Sequence[str]) -> tuple[str, ...]:
+    """Carry out changes of the tables, all or none; `Definite` when PostgreSQL refuses one."""
+    import psycopg
+
+    with connect(site) as connection:
+        try:
+            with connection.transaction():
+                connection.execute("SET LOCAL lock_timeout = '10s'")  # for whoever is stopped in the middle of his own
+                for statement in statements:
+                    connection.execute(statement.encode())
+        except psycopg.Error as error:
+            raise Definite(f"nothing is changed: PostgreSQL refused it: {str(error).strip()}") from None
+    return tuple(statements)
 
 
 def drop(site: Site) -> None:

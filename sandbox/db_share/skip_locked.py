@@ -9,7 +9,7 @@ certainly failed). A receiver carries out what was settled together with its nex
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,13 +17,13 @@ from sandbox import channel
 from sandbox.channel import Backlog, Channel, Status
 from sandbox.db_share import ends, postgres, tables
 from sandbox.db_share.ends import Delivery, Queue, Work
+from sandbox.db_share.migration import POSTGRES, between
 from sandbox.db_share.pipeline import Pipeline, Transaction
 from sandbox.db_share.postgres import NOTIFY, UNFLUSHED, array, bell, params, rendered, rows
 from sandbox.db_share.tables import Statement, Step
 from sandbox.db_share.waking import Waking
 from sandbox.exchange.schema import Schema, Verb
-from sandbox.guarantees import Acceptor, Ask, Guarantees, Order, Reads, Share, Support, Tell
-from sandbox.guarantees import Delivery as Delivers
+from sandbox.guarantees import Acceptor, Guarantees
 from sandbox.site import Site
 
 __all__ = ["Delivery", "Receiver", "Sender", "SkipLocked"]
@@ -64,16 +64,15 @@ class SkipLocked(Channel):
     @property
     def guarantees(self) -> Guarantees:
         """Accepted means committed and flushed; readers see every committed state at once."""
-        return Guarantees(
-            tell=Tell(Support.LAYERED, Delivers.AT_LEAST_ONCE, Order.PER_SENDER, Acceptor.DISK, True, Support.LAYERED),
-            ask=Ask(Support.LAYERED, Delivers.AT_LEAST_ONCE, Acceptor.DISK, True),
-            share=Share(Support.NATURAL, Reads.LATEST, Acceptor.DISK),
-            max_bytes=self.max_bytes,
-        )
+        return ends.promised(Acceptor.DISK, self.max_bytes)
 
     def install(self, site: Site, schema: Schema) -> None:
         """See `Channel.install`. Refuses a server that does not flush: what it accepts would not be on disk."""
         postgres.create(site, rendered(site, schema).create())
+
+    def migrate(self, site: Site, old: Schema, new: Schema, renamed: Mapping[str, str]) -> tuple[str, ...]:
+        """See `Channel.migrate`. `Definite` where PostgreSQL refuses it: nothing is changed then."""
+        return postgres.change(site, between(rendered(site, old), rendered(site, new), POSTGRES, renamed))
 
     def uninstall(self, site: Site) -> None:
         """See `Channel.uninstall`."""
@@ -141,7 +140,7 @@ class Sender(ends.Sender):
         self._note_loss()
         self._fetch()
         for operation in self._pending.expire():
-            self._pending.end(operation, Status.UNKNOWN, f"no outcome within {self._knobs.timeout} s")
+            self._pending.end(operation, Status.UNKNOWN, self._no_outcome())
 
     def _commit(self) -> None:
         """Close the transaction of all that was begun since the last one."""
@@ -171,9 +170,9 @@ class Sender(ends.Sender):
             self._pipe.send([(UNFLUSHED, ()), *((fetch, params([self._name])) for fetch in self._fetches)], FETCH)
 
     def _fetched(self, done: Transaction) -> None:
-        self._fetching = False
+        self._fetching, self._trouble = False, done.error
         if done.error:  # the answers are still there: once more, if it was only that a column has been added
-            self._pipe.rung |= not self._pipe.proven.issuperset(self._fetches)
+            self._pipe.rung |= done.stale
             return
         self._looked(sum(result.ntuples for result in done.results[1:]))
         for message, result in zip(self._asks, done.results[1:], strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from sandbox.channel import ASK_GROUP, Backlog
 from sandbox.db_share.tables import Dialect, Row, Step, Tables, quoted
-from sandbox.errors import ServerUnavailable
+from sandbox.errors import Definite, ServerUnavailable
 from sandbox.exchange.schema import Schema
 from sandbox.site import Site
 
@@ -104,14 +104,26 @@ def transaction(db: sqlite3.Connection, patience: float = 0.0) -> Iterator[None]
         raise InDoubt(str(error)) from error
 
 
-def look(db: sqlite3.Connection, select: str, values: Sequence[Any] = ()) -> list[Row]:
-    """The rows of a select; none while the file is being recovered after a crash."""
+def change(site: Site, statements: Sequence[str]) -> tuple[str, ...]:
+    """Carry out changes of the tables, all or none; `Definite` when SQLite refuses one."""
+    with closing(connect(site)) as db:
+        try:
+            with transaction(db, _PATIENCE):
+                for statement in statements:
+                    db.execute(statement)
+        except (sqlite3.Error, Locked) as error:
+            raise Definite(f"nothing is changed: SQLite refused it: {error}") from None
+    return tuple(statements)
+
+
+def look(db: sqlite3.Connection, select: str, values: Sequence[Any], complain: Callable[[str], None]) -> list[Row]:
+    """The rows of a select; none while the file is being recovered after a crash, or if SQLite has a complaint."""
     try:
         return rows(db.execute(select, values))
     except sqlite3.OperationalError as error:
-        if _is_busy(error):
-            return []
-        raise
+        if not _is_busy(error):
+            complain(f"refused by SQLite: {error}")
+        return []
 
 
 def execute_runs(db: sqlite3.Connection, steps: Iterable[Step]) -> None:

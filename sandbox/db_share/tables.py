@@ -97,7 +97,7 @@ class Tables:
     """The SQL for one schema in one dialect. Every value is a parameter; identifiers come from the schema only."""
 
     def __init__(self, schema: Schema, dialect: Dialect) -> None:
-        self._schema, self._dialect = schema, dialect
+        self.schema, self._dialect = schema, dialect
         self.dead_letters = self.name("dead_letters")
 
     def name(self, table: str) -> str:
@@ -113,12 +113,12 @@ class Tables:
         made = [
             f"CREATE TABLE {self.dead_letters} (seq {self._dialect.key}, {_typed(dict.fromkeys(DEAD_LETTER, str))})"
         ]
-        for message in self._schema.messages.values():
+        for message in self.schema.messages.values():
             if message.verb is not Verb.SHARE:
-                made += self._create_queue(message)
-                made += self._create_answers(message) if message.answer else []
+                made += self.create_queue(message)
+                made += self.create_answers(message) if message.answer else []
             elif message.answer:
-                made += self._create_state(message)
+                made += self.create_state(message)
         return made
 
     def send(self, message: Message) -> Statement:
@@ -133,7 +133,7 @@ class Tables:
     def sends(self) -> dict[str, Statement]:
         """Of every message that can be sent."""
         found = {}
-        for name, message in self._schema.messages.items():
+        for name, message in self.schema.messages.items():
             with contextlib.suppress(Malformed):
                 found[name] = self.send(message)
         return found
@@ -172,7 +172,7 @@ class Tables:
         columns = list(body_columns(message))
         new = ", ".join(f"{quoted(column)} = excluded.{quoted(column)}" for column in columns)
         keys = ", ".join(quoted(column) for column in body_columns(read))
-        return f"{self._insert(self.name(_state(read)), columns)} ON CONFLICT ({keys}) DO UPDATE SET {new}"
+        return f"{self._insert(self.name(state_name(read)), columns)} ON CONFLICT ({keys}) DO UPDATE SET {new}"
 
     def _read(self, message: Message) -> str:
         # By full names: what SQLite does not know as a column in quotes alone, it takes for a text.
@@ -180,16 +180,17 @@ class Tables:
         wanted = " AND ".join(
             f"s.{quoted(column)} = {self._dialect.mark % n}" for n, column in enumerate(body_columns(message), start=1)
         )
-        return f"SELECT {found} FROM {self.name(_state(message))} AS s WHERE {wanted}"
+        return f"SELECT {found} FROM {self.name(state_name(message))} AS s WHERE {wanted}"
 
     def _read_of(self, write: Message) -> Message:
         """The read whose state a write belongs to: the one whose key the write has."""
-        for message in self._schema.of_verb(Verb.SHARE):
+        for message in self.schema.of_verb(Verb.SHARE):
             if message.answer and set(body_columns(message)) <= set(body_columns(write)):
                 return message
         raise Malformed(f"{write.name}: no read of this schema finds a state by columns that {write.name} has")
 
-    def _create_queue(self, message: Message) -> list[str]:
+    def create_queue(self, message: Message) -> list[str]:
+        """The statements that make the table of a message that is told or asked."""
         _no_clash(message.name, body_columns(message), QUEUE)
         table, dialect = self.name(message.name), self._dialect
         return [
@@ -199,7 +200,8 @@ class Tables:
             f"visible_at {dialect.moment} NOT NULL DEFAULT {dialect.now}, {dialect.found_by.format(column='grp')})"
         ]
 
-    def _create_answers(self, message: Message) -> list[str]:
+    def create_answers(self, message: Message) -> list[str]:
+        """The same for the answers to it."""
         _no_clash(message.name, answer_columns(message), ANSWER)
         table, dialect = self.answers(message), self._dialect
         return [
@@ -207,10 +209,17 @@ class Tables:
             f"{_typed(answer_columns(message))}, {dialect.found_by.format(column='sender')})"
         ]
 
-    def _create_state(self, message: Message) -> list[str]:
+    def create_state(self, message: Message) -> list[str]:
+        """The same for the state that a message reads."""
         keys = ", ".join(quoted(column) for column in body_columns(message))
         columns = _typed(answer_columns(message))
-        return [f"CREATE TABLE {self.name(_state(message))} ({columns}, PRIMARY KEY ({keys}))"]
+        return [f"CREATE TABLE {self.name(state_name(message))} ({columns}, PRIMARY KEY ({keys}))"]
+
+
+def state_name(message: Message) -> str:
+    """The name of the table that a message reads, not quoted."""
+    assert message.answer is not None
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in message.answer.__name__).lstrip("_")
 
 
 def queues(schema: Schema, group: str) -> list[Message]:
@@ -286,8 +295,3 @@ def _no_clash(name: str, columns: Iterable[str], taken: tuple[str, ...]) -> None
     for column in columns:
         if column in taken:
             raise BadArgument(f"field of {name}", expected=f"none of {', '.join(taken)}", got=column)
-
-
-def _state(message: Message) -> str:
-    assert message.answer is not None
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in message.answer.__name__).lstrip("_")
