@@ -36,6 +36,7 @@ from sandbox.file_share.rename import Rename
 from sandbox.file_share.spool import Spool
 from sandbox.guarantees import Support
 from sandbox.idempotent import Idempotent
+from sandbox.messaging.patterns.shelves import shelf_of
 from sandbox.messaging.pubsub import PubSub
 from sandbox.messaging.streams import Streams
 from sandbox.rpc.blind_retry import BlindRetry
@@ -203,6 +204,19 @@ def test_a_snapshot_in_another_codec_is_a_failure_and_not_an_absent_state(
 
     assert read.status is Status.FAILED
     assert "not an answer to get_state" in read.reason
+
+
+def test_a_dead_letter_in_the_other_codec_can_be_read_by_whoever_looks_for_the_reason(
+    opened: Callable[..., Exchange], short_folder: Path
+) -> None:
+    exchange = opened(Spool(), BINARY, EXCHANGE)
+    exchange.ends_as(TELL, OverQuota())
+    exchange.take_until(lambda: bool(exchange.refused))
+
+    (letter,) = shelf_of(Spool(), Site(short_folder, "any")).letters()
+
+    assert (letter.id, letter.message) == (1, "image_downloaded")
+    assert BINARY.decode(letter.message, letter.payload) == TELL.body
 
 
 @pytest.mark.parametrize("name", EXCHANGE.messages)

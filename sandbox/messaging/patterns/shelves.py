@@ -19,6 +19,7 @@ from sandbox.db_share.compare_and_swap import CompareAndSwap
 from sandbox.db_share.skip_locked import SkipLocked
 from sandbox.db_share.tables import QUEUE
 from sandbox.errors import BadArgument
+from sandbox.exchange.codec import JSON, MSGPACK
 from sandbox.exchange.schema import UNREADABLE
 from sandbox.file_share.spool import Spool
 from sandbox.messaging.connection import CONNECT, Address, Word, open_line
@@ -26,7 +27,8 @@ from sandbox.messaging.entries import Keys
 from sandbox.messaging.streams import Streams
 from sandbox.site import Site
 
-_envelope = msgspec.json.Decoder(Envelope).decode
+#: whoever set it aside may have been unable to read it because its sender had the other codec
+_ENVELOPES = [codec.decoder(Envelope) for codec in (JSON, MSGPACK)]
 _REASON = ".reason"
 
 
@@ -109,11 +111,11 @@ def _of_file(path: Path) -> DeadLetter:
     with suppress(OSError, *UNREADABLE):  # a full disk may have cost the reason
         reason = str(msgspec.json.decode(Path(f"{path}{_REASON}").read_bytes(), type=dict[str, str])["reason"])
     group = path.parent.parent.name.removeprefix("tell.")
-    try:
-        envelope = _envelope(data)
-    except UNREADABLE:
-        return DeadLetter(str(path), group, reason, 0, "", data)
-    return DeadLetter(str(path), group, reason, envelope.id, envelope.message, bytes(envelope.body))
+    for decode in _ENVELOPES:
+        with suppress(*UNREADABLE):
+            envelope = decode(data)
+            return DeadLetter(str(path), group, reason, envelope.id, envelope.message, bytes(envelope.body))
+    return DeadLetter(str(path), group, reason, 0, "", data)
 
 
 @shelf_of.register(CompareAndSwap)
