@@ -1,4 +1,4 @@
-"""The matrix of coupling: change x channel x order x (plain, best practice), each cell with its answer or its reason."""
+"""The matrix of coupling: change x channel x order x (plain, practised), its answer or its reason in each cell."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from sandbox.errors import BadArgument
 from sandbox.harness.words import html_table, plural, text_table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
     from sandbox.charts.chart import Chart
@@ -132,7 +130,10 @@ class Matrix:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Change x channel; in each field its three orders, without the best practice and (behind a bar) with it."""
         rows = [
-            [shown.title, *(" | ".join(self._field(name, channel, p) for p in (False, True)) for channel in self.channels)]
+            [
+                shown.title,
+                *(" | ".join(self._field(name, channel, p) for p in (False, True)) for channel in self.channels),
+            ]
             for name, shown in self.changes.items()
         ]
         return ["change", *self.channels], rows
@@ -179,12 +180,6 @@ class Matrix:
         import pandas as pd
 
         return pd.DataFrame(list(self.rows()), columns=list(COLUMNS))
-
-    def save(self, folder: str | Path) -> Path:
-        """Write page, charts, figures and the evidence of every cell; `sandbox.load` reads it again. See `store`."""
-        from sandbox.coupling.store import save_matrix
-
-        return save_matrix(self, folder)
 
     def __str__(self) -> str:
         from sandbox.coupling.views import compatibility_table, deploy_table

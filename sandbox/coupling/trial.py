@@ -18,6 +18,7 @@ from sandbox.coupling.change import Change, Facet, Order
 from sandbox.coupling.rollout import Rollout
 from sandbox.coupling.verdict import Verdict, decide
 from sandbox.exchange.schema import Verb
+from sandbox.guarantees import Support
 from sandbox.harness.history import History
 from sandbox.harness.run import run_history
 from sandbox.harness.session import Session
@@ -25,6 +26,9 @@ from sandbox.harness.workload import Workload
 
 #: s after which a channel of a trial gives up on an answer, and takes a claim for lapsed; where it has such knobs
 _TIMES = {"timeout": 1.5, "lease": 0.5}
+
+#: why there is no trial in an order that a change does not have
+ONE_ORDER, NO_ORDER = "one order only", "no such order"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ def try_out(change: type[Change], channel: Channel, order: Order, practised: boo
 def why_not(change: type[Change], channel: Channel, order: Order, practised: bool) -> str:
     """Why there is no such trial, in a few words; "" when there is."""
     if order not in change.orders:
-        return "one order only"
+        return ONE_ORDER if len(change.orders) == 1 else NO_ORDER
+    if channel.guarantees.of(change.verb).support is Support.ABSENT:
+        return f"does not offer {change.verb}"
     if reason := change.why_not(channel, order):
         return reason
     promises = channel.guarantees
