@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.coupling.change import Facet, Order
 from sandbox.coupling.edits import Edits
@@ -15,6 +15,8 @@ from sandbox.errors import BadArgument
 from sandbox.harness.words import html_table, plural, text_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from sandbox.charts.chart import Chart
@@ -84,6 +86,11 @@ class Matrix:
     cells: tuple[Cell, ...]
     notes: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+
+    #: as a section of a report: see `sandbox.harness.sections`
+    name: ClassVar[str] = "coupling"
+    title: ClassVar[str] = "What breaks when one side changes"
+    page: ClassVar[str] = "coupling.html"
 
     @property
     def changes(self) -> dict[str, Cell]:
@@ -181,6 +188,12 @@ class Matrix:
 
         return pd.DataFrame(list(self.rows()), columns=list(COLUMNS))
 
+    def save(self, folder: str | Path) -> Path:
+        """Write page, charts, figures and the evidence of every cell; `sandbox.load` reads it again. See `store`."""
+        from sandbox.coupling.store import save_matrix
+
+        return save_matrix(self, folder)
+
     def __str__(self) -> str:
         from sandbox.coupling.views import compatibility_table, deploy_table
 
@@ -223,7 +236,7 @@ def in_business_terms(verdict: Verdict) -> str:
     text = f"{verdict.right} of {verdict.operations} right, {verdict.wrong} wrong, {verdict.missing} missing"
     meant, found = verdict.meant, verdict.found
     if meant == found:
-        return f"{text}; the sum is right by luck: {meant:,}"
+        return f"{text}; the sum is right{' by luck' if verdict.wrong or verdict.missing else ''}: {meant:,}"
     ratio = ""
     if found and meant > found and meant % found == 0:
         ratio = f", too little by a factor of {meant // found:,}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from sandbox.coupling.change import Change, Order
+from sandbox.coupling.change import Body, Change, Order
 from sandbox.coupling.rollout import releases
 from sandbox.exchange.release import Release
 from sandbox.exchange.schema import Message
@@ -83,13 +83,16 @@ def versions(change: type[Change], practised: bool) -> tuple[Version, Version]:
     known = _versions.get((change, practised))
     if known is None:
         old, new = releases(change(Order.SENDER_FIRST, practised))
-        known = _version(change.before, old, new, "speaker"), _version(change.before, old, new, "listener")
+        names = _differing(change.before, new) or [message.name for message in old.schema.of_verb(change.verb)]
+        known = (
+            _version(change.before, old, new, names, "speaker"),
+            _version(change.before, old, new, names, "listener"),
+        )
         _versions[change, practised] = known
     return known
 
 
-def _version(plain: Release, old: Release, new: Release, side: str) -> Version:
-    names = _differing(plain, new) or _differing(old, new)
+def _version(plain: Release, old: Release, new: Release, names: Sequence[str], side: str) -> Version:
     before, after, first = (source(release, names, side) for release in (old, new, plain))
     added, removed = _count(before, after)
     return Version(before, after, Lines(added, removed, _count(first, before)[0]))
@@ -106,7 +109,7 @@ def source(release: Release, names: Sequence[str], side: str) -> str:
 
 
 def _differing(old: Release, new: Release) -> list[str]:
-    """Names of the messages that one of them has otherwise, or has not; all of its verb where only code differs."""
+    """Names of the messages that one of them has otherwise, or has not."""
     names = dict.fromkeys([*old.schema.messages, *new.schema.messages])
     return [name for name in names if old.schema.messages.get(name) != new.schema.messages.get(name)]
 
@@ -118,7 +121,11 @@ def _declared(message: Message) -> str:
 
 def _lineage(kind: type) -> list[type]:
     """A class and what it inherits of the project's own, the ancestor first."""
-    own = [each for each in kind.__mro__ if each not in (object, Struct) and not each.__module__.startswith("msgspec")]
+    own = [
+        each
+        for each in kind.__mro__
+        if each not in (object, Struct, Body) and not each.__module__.startswith("msgspec")
+    ]
     return own[::-1]
 
 

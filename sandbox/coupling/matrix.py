@@ -26,11 +26,11 @@ CHANNELS = ("spool", "skip_locked", "socket", "streams")
 INSTEAD = {"skip_locked": "compare_and_swap"}
 #: the changes that tell most in little time
 QUICK = (
-    *("add_optional_field", "rename_field", "change_type", "change_unit", "remove_field"),
-    *("change_meaning", "rename_message", "receiver_moves", "receiver_away", "reorder"),
+    *("place_moves", "second_group", "other_team_reads", "add_optional_field", "rename_field"),
+    *("rename_field_read_leniently", "change_unit", "meaning_of_a_state", "receiver_away"),
 )
 #: those of `make compare --quick`
-FEWEST = ("rename_field", "change_unit")
+FEWEST = ("rename_field", "change_unit", "receiver_away")
 #: trials side by side: most of a trial's time is waiting
 SIDE_BY_SIDE = 5
 #: s between two looks, so that an interrupt is not kept waiting

@@ -1,0 +1,47 @@
+"""What a report may hold beside the comparison: the quick matrices of coupling and of faults, or one of your own.
+
+A section is anything with these names; `save_comparison` saves it into a folder of its own, NAME/, and the report
+shows its sentences and charts and links its page. `sandbox.load(folder / NAME)` gives it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sandbox.charts.chart import Chart
+
+
+class Section(Protocol):
+    """Something that was measured beside a comparison, in the same session.
+
+    name   of its folder;  title: its heading;  page: its own page in that folder
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def page(self) -> str: ...
+
+    @property
+    def valid(self) -> bool:
+        """Whether all of it was measured as it should have been."""
+        ...
+
+    def sentences(self) -> Sequence[str]:
+        """What it says, in a few sentences."""
+        ...
+
+    def charts(self) -> Sequence[Chart]:
+        """Its charts, in reading order."""
+        ...
+
+    def save(self, folder: str | Path) -> Path:
+        """Write all of it into a folder."""
+        ...
