@@ -118,6 +118,10 @@ class Change:
     def installed(self, stage: Stage) -> None:
         """The channel is installed; nobody is on stage."""
 
+    def on_stage(self, usual: list[Process]) -> list[Process]:
+        """Who is there from the start, instead of those who usually are."""
+        return usual
+
     def newcomers(self) -> list[Process]:
         """Receivers that there were none of before the change. They come with the new receivers."""
         return []

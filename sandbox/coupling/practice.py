@@ -144,7 +144,7 @@ class Sender(channel.Sender):
 
     def __init__(self, newest: channel.Sender, oldest: channel.Sender, schema: Schema) -> None:
         self._newest, self._oldest, self._schema = newest, oldest, schema
-        self._open: dict[int, Operation] = {}
+        self._open: dict[int, list[Operation]] = {}  # what one operation says in two messages has one id
         self._failed: list[Outcome] = []
         self.capped = False
 
@@ -154,16 +154,14 @@ class Sender(channel.Sender):
             self._oldest.begin(self._downgraded(operation))
         else:
             self._newest.begin(operation)
-            self._open[operation.id] = operation
+            self._open.setdefault(operation.id, []).append(operation)
 
     def outcomes(self, timeout: float) -> list[Outcome]:
         """See `channel.Sender.outcomes`; those of refused calls come when they have been called again."""
         found = self._oldest.outcomes(0 if self._open else timeout)
         wait = min(timeout, _LOOK) if self.capped else timeout
         for outcome in self._newest.outcomes(0 if found or not self._open else wait):
-            operation = self._open.get(outcome.operation)
-            if outcome.status is not Status.ACCEPTED:
-                self._open.pop(outcome.operation, None)
+            operation = self._closed(outcome)
             if operation is not None and outcome.status is Status.FAILED and VersionMismatch.__name__ in outcome.reason:
                 self._call_again(operation)
             else:
@@ -176,6 +174,14 @@ class Sender(channel.Sender):
         """See `channel.Sender.close`."""
         self._newest.close()
         self._oldest.close()
+
+    def _closed(self, outcome: Outcome) -> Operation | None:
+        """The operation whose outcome this is; the first of two with one id, as calls are answered in order."""
+        waiting = self._open.get(outcome.operation, [])
+        operation = waiting.pop(0) if waiting else None
+        if not waiting:
+            self._open.pop(outcome.operation, None)
+        return operation
 
     def _call_again(self, operation: Operation) -> None:
         self.capped = True

@@ -65,6 +65,7 @@ class Rollout(Director):
 
     def on_stage(self, usual: list[Process]) -> list[Process]:
         """Without those who come later."""
+        usual = self.change.on_stage(usual)
         if self.change.order is not Order.SENDER_FIRST:
             usual = usual + self.change.newcomers()
         if self.change.verb is Verb.SHARE:

@@ -25,7 +25,7 @@ from sandbox.harness.session import Session
 from sandbox.harness.workload import Workload
 
 #: s after which a channel of a trial gives up on an answer, and takes a claim for lapsed; where it has such knobs
-_TIMES = {"timeout": 1.5, "lease": 0.5}
+_TIMES = {"timeout": 1.0, "lease": 0.5}
 
 #: why there is no trial in an order that a change does not have
 ONE_ORDER, NO_ORDER = "one order only", "no such order"
@@ -93,7 +93,7 @@ def workload(change: Change) -> Workload:
         operations=change.operations,
         warmup=0,
         loop="closed",
-        in_flight=change.operations if change.order is Order.BACKLOG else 4,
+        in_flight=change.operations if change.order is Order.BACKLOG or change.verb is Verb.ASK else 4,
         size=300,
         timeout=2.0,
         groups=change.groups,

@@ -218,8 +218,7 @@ class Tables:
 
 def state_name(message: Message) -> str:
     """The name of the table that a message reads, not quoted."""
-    assert message.answer is not None
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in message.answer.__name__).lstrip("_")
+    return message.state or message.name
 
 
 def queues(schema: Schema, group: str) -> list[Message]:

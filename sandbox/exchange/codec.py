@@ -2,9 +2,10 @@
 
     json      text that everybody can read, also a person
     msgpack   the same maps, numbers and texts in fewer bytes, which only a program can read
+    either    writes the first and reads both: for the time between, while not everybody has the new one yet
 
-Both ends have to use the same one. Neither takes what the other wrote for a message: no JSON object begins
-as a msgpack map does, so that mixed ends refuse each other and never misread.
+Neither of the two takes what the other wrote for a message: no JSON object begins as a msgpack map does, so
+that mixed ends refuse each other and never misread - and one that knows both can tell them apart.
 """
 
 from __future__ import annotations
@@ -20,14 +21,27 @@ from sandbox.errors import BadArgument
 #: what encoding may raise: text that is not Unicode, a number beyond 64 bits (msgpack), a kind that has no form
 UNWRITABLE = (UnicodeEncodeError, OverflowError, TypeError, msgspec.MsgspecError)
 
+
+class _EitherDecoder:
+    """Reads both: a text begins below 0x80, a map of msgpack does not."""
+
+    def __init__(self, kind: Any) -> None:
+        self._json, self._msgpack = json.Decoder(kind).decode, msgpack.Decoder(kind).decode
+
+    def decode(self, data: Any) -> Any:
+        text = isinstance(data, str) or memoryview(data)[:1].tobytes() < b"\x80"
+        return self._json(data) if text else self._msgpack(data)
+
+
 _MEDIA: dict[str, tuple[Any, Any]] = {
     "json": (json.Encoder, json.Decoder),
     "msgpack": (msgpack.Encoder, msgpack.Decoder),
+    "either": (json.Encoder, _EitherDecoder),
 }
 
 
 class Codec:
-    """One of the two, by name; a value that travels to other processes.
+    """One of them, by name; a value that travels to other processes.
 
     encode   value -> bytes; raises one of `UNWRITABLE`. An attribute, so that hot paths can hold on to it
     """
@@ -60,3 +74,4 @@ class Codec:
 
 JSON = Codec("json")
 MSGPACK = Codec("msgpack")
+EITHER = Codec("either")

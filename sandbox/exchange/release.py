@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 from msgspec import Struct
 
 from sandbox.errors import Refusal
@@ -82,10 +83,16 @@ class _Understanding(Party):
         meant = self._listener.understand(body)
         if meant is None:
             return None
+        check(meant)
         effect = self._business.work(meant)
         if effect is None or effect.answer is None or isinstance(effect.answer, Refusal):
             return effect
         return effect._replace(answer=self._listener.answer(effect.answer))
+
+
+def check(meant: Struct) -> None:
+    """Raise `msgspec.ValidationError` unless what was understood is what its class says: the books must hold it."""
+    msgspec.convert(msgspec.structs.asdict(meant), type(meant))
 
 
 #: release 1 of everything

@@ -86,12 +86,16 @@ class VolumeState(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Message(Struct, frozen=True):
-    """One entry of a schema: a name, its verb, the class of its body and of its answer."""
+    """One entry of a schema: a name, its verb, the class of its body and of its answer.
+
+    state   of a message that reads shared state: what that state is called, for a table or a file
+    """
 
     name: str
     verb: Verb
     body: type[Struct]
     answer: type[Struct] | None = None
+    state: str = ""
 
     def columns(self) -> dict[str, type]:
         """Field name -> `int` or `str`, in order of declaration: for tables and signatures."""
@@ -237,6 +241,6 @@ EXCHANGE = Schema(
         Message("image_downloaded", Verb.TELL, ImageDownloaded),
         Message("create_volume", Verb.ASK, CreateVolume, VolumeCreated),
         Message("set_state", Verb.SHARE, SetState),
-        Message("get_state", Verb.SHARE, GetState, VolumeState),
+        Message("get_state", Verb.SHARE, GetState, VolumeState, "volume_state"),
     )
 )
