@@ -13,10 +13,12 @@ from sandbox.harness.compare import compare
 from sandbox.harness.result import Result
 from sandbox.harness.run import run_history
 from sandbox.harness.session import Session
+from sandbox.harness.stage import Director, Script
 from sandbox.harness.workload import Workload
 
 if TYPE_CHECKING:
     from sandbox.checkup import Examination
+    from sandbox.faults.fault import Fault, Planned
     from sandbox.harness.comparison import Comparison
     from sandbox.harness.sweep_result import Sweep
     from sandbox.listing import Listing
@@ -30,6 +32,7 @@ def run(
     *,
     session: Session | None = None,
     interventions: Sequence[Intervention] = (),
+    faults: Sequence[Fault | Planned] = (),
     **knobs: Any,
 ) -> Result:
     """One workload on one channel; returns when all of it is accounted for.
@@ -37,11 +40,17 @@ def run(
     channel        a title ("spool"), a file ("mine.py"), a class or a value
     workload       what to offer; `Workload()` tells 500 times at 300/s
     interventions  (seconds after the start, function of the cast), e.g. ``(0.5, lambda cast: cast.kill("metering-0"))``
+    faults         what breaks: ``[PauseReceiver().during(0.5, lasts=1.0)]``; one without a time breaks all the load
     knobs          of the channel: ``run("spool", flush=True)``
 
     Errors: `BadArgument`, `ServerUnavailable`, `RunFailed`. Stopping the cell ends all that was started.
     """
-    return Result(run_history(find(channel, **knobs), workload or Workload(), session, interventions))
+    director: Director = Script(interventions)
+    if faults:
+        from sandbox.faults.plan import FaultPlan
+
+        director = FaultPlan(faults, beside=director)
+    return Result(run_history(find(channel, **knobs), workload or Workload(), session, director=director))
 
 
 def load(path: str | Path) -> Result | Comparison | Sweep:

@@ -37,7 +37,8 @@ def _modules() -> list[ModuleType]:
     return modules
 
 
-def _classes(module: ModuleType, base: type[T]) -> list[type[T]]:
+def classes_in(module: ModuleType, base: type[T]) -> list[type[T]]:
+    """The concrete subclasses of `base` that a module defines itself."""
     return [
         found
         for found in vars(module).values()
@@ -51,13 +52,13 @@ def _classes(module: ModuleType, base: type[T]) -> list[type[T]]:
 @functools.cache
 def catalogue() -> dict[str, type[Channel]]:
     """Title -> class of every channel in the package, style by style."""
-    return {found.title(): found for module in _modules() for found in _classes(module, Channel)}  # type: ignore[type-abstract]
+    return {found.title(): found for module in _modules() for found in classes_in(module, Channel)}  # type: ignore[type-abstract]
 
 
 @functools.cache
 def floors() -> dict[str, Floor]:
     """Title of a channel -> the floor under it."""
-    return {found.channel: found() for module in _modules() for found in _classes(module, Floor)}  # type: ignore[type-abstract]
+    return {found.channel: found() for module in _modules() for found in classes_in(module, Floor)}  # type: ignore[type-abstract]
 
 
 def sound_channels() -> list[Channel]:
@@ -95,10 +96,18 @@ def _by_title(title: str) -> type[Channel]:
 
 
 def _from_file(named: str) -> type[Channel]:
+    return in_file(named, Channel, "channel")  # type: ignore[type-abstract]
+
+
+def in_file(named: str, base: type[T], what: str) -> type[T]:
+    """The subclass of `base` in a file, ``path/to/mine.py``, or ``path/to/mine.py:Mine`` where there are several.
+
+    Raises `BadArgument`, which calls it a `what`.
+    """
     path, _, name = named.partition(":")
     file = Path(path)
     if not file.is_file():
-        raise BadArgument("channel file", expected="a Python file that exists", got=path)
+        raise BadArgument(f"{what} file", expected="a Python file that exists", got=path)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -107,9 +116,9 @@ def _from_file(named: str) -> type[Channel]:
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(module)  # participants do not have the file on their path
-    found = {kind.__name__: kind for kind in _classes(module, Channel)}  # type: ignore[type-abstract]
+    found = {kind.__name__: kind for kind in classes_in(module, base)}
     if name in found:
         return found[name]
     if not name and len(found) == 1:
         return next(iter(found.values()))
-    raise BadArgument("channel in " + path, expected="one of " + (", ".join(found) or "(the file has none)"), got=name)
+    raise BadArgument(f"{what} in {path}", expected="one of " + (", ".join(found) or "(the file has none)"), got=name)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.channel import ASK_GROUP, OWNER_GROUP
+from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel
 from sandbox.errors import BadArgument, RunFailed
 from sandbox.exchange.schema import Verb
 from sandbox.harness.history import Process, Role
@@ -79,15 +79,15 @@ class Cast:
         """Names of the participants with a role."""
         return [name for name, process in self.processes.items() if process.role is role]
 
+    def playing(self, name: str) -> str:
+        """Who plays a participant's part now: itself, or whoever has come in its place."""
+        while (following := _next(name)) in self.processes:
+            name = following
+        return name
+
     def usual(self) -> list[Process]:
         """Who is on stage in a plain run, receivers first."""
-        verbs, workload = self.workload.weights, self.workload
-        groups = list(workload.groups) if Verb.TELL in verbs else []
-        groups += [ASK_GROUP] if Verb.ASK in verbs else []
-        found = [Process(f"{g}-{i}", Role.RECEIVER, g) for g in groups for i in range(workload.receivers)]
-        if Verb.SHARE in verbs and self.stage.channel.guarantees.share.needs_owner:
-            found.append(Process("owner", Role.RECEIVER, OWNER_GROUP))
-        return found + [Process(name, Role.SENDER) for name in self.plan.senders]
+        return usual(self.stage.channel, self.workload, self.plan)
 
     # --- coming on stage ----------------------------------------------------------------------
 
@@ -181,6 +181,17 @@ class Cast:
             self[name].receive(timeout=_READY)
         except (EOFError, TimeoutError) as error:
             raise RunFailed(f"{name} did not become ready ({type(error).__name__})") from None
+
+
+def usual(channel: Channel, workload: Workload, plan: Plan) -> list[Process]:
+    """Who is on stage in a plain run of a workload, receivers first."""
+    verbs = workload.weights
+    groups = list(workload.groups) if Verb.TELL in verbs else []
+    groups += [ASK_GROUP] if Verb.ASK in verbs else []
+    found = [Process(f"{g}-{i}", Role.RECEIVER, g) for g in groups for i in range(workload.receivers)]
+    if Verb.SHARE in verbs and channel.guarantees.share.needs_owner:
+        found.append(Process("owner", Role.RECEIVER, OWNER_GROUP))
+    return found + [Process(name, Role.SENDER) for name in plan.senders]
 
 
 def _next(name: str) -> str:

@@ -194,6 +194,9 @@ def _doubts(history: History) -> list[str]:
             f"where {allowed / 1e6:.2f} ms is allowed; "
             "the machine was busy with something else"
         )
+    for fault in history.facts.get("faults", ()):
+        if not fault["witnesses"]:
+            reasons.append(f"the fault {fault['title']!r} never fired: nothing was touched by it")
     gap = float(history.facts.get("clock_gap", 0.0))
     if abs(gap) > 0.5:
         reasons.append(f"the clock jumped by {gap:.1f} s during the run (suspended or adjusted)")

@@ -24,7 +24,7 @@ from sandbox.harness.history import History, Process, Role, gather
 from sandbox.harness.journal import Event, read
 from sandbox.harness.plan import make_plan
 from sandbox.harness.session import Session, default_session, end_default_session
-from sandbox.harness.stage import Director, Script, Stage
+from sandbox.harness.stage import AROUND, Director, Script, Stage
 from sandbox.harness.workload import Workload, check_offered
 
 #: seconds without any progress after which a drain is given up
@@ -44,17 +44,22 @@ def run_history(
 ) -> History:
     """One run of a workload on a channel. Interrupting it ends everything it has started.
 
+    Without a session it takes the default one, or one of its own when its director is to break servers.
     Raises `BadArgument` for a verb that the channel does not offer, `ServerUnavailable` when its
     server cannot be had, `RunFailed` when a participant cannot even start.
     """
     check_offered(channel, workload)
-    own = session is None
-    session = session or default_session()
+    director = AROUND.get()(director or Script(interventions))
+    director.check(channel, workload)
+    if session is not None:
+        return _Run(channel, workload, session, director).carry_out()
+    if director.own_servers:
+        with Session() as own:
+            return _Run(channel, workload, own, director).carry_out()
     try:
-        return _Run(channel, workload, session, director or Script(interventions)).carry_out()
+        return _Run(channel, workload, default_session(), director).carry_out()
     except KeyboardInterrupt:
-        if own:
-            end_default_session()
+        end_default_session()
         raise
 
 
@@ -160,7 +165,8 @@ class _Run:
         """Wait until all senders are done and all interventions over."""
         cast, watch, looked = self._cast, Watch(self._cast.journals), 0.0
         silence = STUCK + self._workload.timeout + self._plan.longest_silence
-        while cast.sending or todo:
+        while cast.sending or todo or self._director.busy(cast):
+            self._director.watch(cast)
             elapsed = (time.monotonic_ns() - cast.start) / 1e9
             while todo and todo[0][0] <= elapsed:
                 todo.pop(0)[1](cast)
@@ -197,16 +203,16 @@ class _Run:
         return message
 
     def _drain(self) -> None:
-        watch, seen = Watch(self._cast.journals), -1
+        watch, seen, delivered = Watch(self._cast.journals), -1, False
         patience = PATIENCE if self._director.patience is None else self._director.patience
         while True:
             self._check_guard()
             if (events := watch.events()) != seen:
-                seen = events
-                if all_delivered(self._history()):
-                    return
+                seen, delivered = events, all_delivered(self._history())
+            if delivered and not self._director.thorough:
+                return
             backlog = self._channel.backlog(self._stage.site)
-            if backlog is not None and backlog.ready == 0 and backlog.claimed == 0:
+            if delivered if backlog is None else backlog.ready == 0 and backlog.claimed == 0:
                 return
             horizon = patience + self._plan.longest_service + (backlog.lease if backlog is not None else 0.0)
             if watch.stood_still_for() > horizon:

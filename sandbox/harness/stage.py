@@ -8,6 +8,7 @@ Director   what is done to a run beside its workload; the plain one does nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from sandbox.site import Site
 if TYPE_CHECKING:
     from sandbox.harness.cast import Cast, Intervention
     from sandbox.harness.session import Session
+    from sandbox.harness.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,17 @@ class Director:
 
     failures_are_findings   a participant that fails does not end the run: the history says so, and goes on
     patience                seconds without progress after which a drain is given up, instead of the usual
+    thorough                the drain goes on until the channel is empty: what comes a second time is to be seen
+    own_servers             it breaks servers: where no session is given, the run gets one of its own
     """
 
     failures_are_findings: bool = False
     patience: float | None = None
+    thorough: bool = False
+    own_servers: bool = False
+
+    def check(self, channel: Channel, workload: Workload) -> None:
+        """Before anything is started: `BadArgument` for what cannot be, with what to do instead."""
 
     def prepare(self, stage: Stage) -> None:
         """Before the channel is installed: change parts, put a proxy in between."""
@@ -87,6 +96,13 @@ class Director:
     def interventions(self) -> Sequence[Intervention]:
         """What is done at which time of the load."""
         return ()
+
+    def watch(self, cast: Cast) -> None:
+        """Again and again during the load, every few ms: react to what has happened. Others wait meanwhile."""
+
+    def busy(self, cast: Cast) -> bool:
+        """Whether it is in the middle of something that the load has to wait for."""
+        return False
 
     def sent(self, cast: Cast) -> None:
         """The senders are done and the interventions over; the drain comes next."""
@@ -111,3 +127,7 @@ class Script(Director):
     def interventions(self) -> Sequence[Intervention]:
         """See `Director.interventions`."""
         return self._interventions
+
+
+#: what is put around the director of every run: how a `with` block reaches the runs that are made within it
+AROUND: ContextVar[Callable[[Director], Director]] = ContextVar("AROUND", default=lambda director: director)
