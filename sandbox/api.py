@@ -18,6 +18,7 @@ from sandbox.harness.workload import Workload
 
 if TYPE_CHECKING:
     from sandbox.checkup import Examination
+    from sandbox.coupling.cells import Matrix
     from sandbox.faults.fault import Fault, Planned
     from sandbox.harness.comparison import Comparison
     from sandbox.harness.sweep_result import Sweep
@@ -53,14 +54,18 @@ def run(
     return Result(run_history(find(channel, **knobs), workload or Workload(), session, director=director))
 
 
-def load(path: str | Path) -> Result | Comparison | Sweep:
-    """A result that was saved: a run's ``.npz`` file, the folder of a comparison, or a sweep's ``.json`` file."""
-    from sandbox.harness.store import load_comparison, load_result
+def load(path: str | Path) -> Result | Comparison | Sweep | Matrix:
+    """What was saved: a run's ``.npz`` file, the folder of a comparison or a matrix, or a sweep's ``.json`` file."""
+    from sandbox.harness.store import kind_of, load_comparison, load_result
     from sandbox.harness.sweep_result import load_sweep
 
     path = Path(path)
     if path.suffix == ".json" and not path.is_dir():
         return load_sweep(path)
+    if kind_of(path) == "coupling":
+        from sandbox.coupling.store import load_matrix
+
+        return load_matrix(path)
     return load_comparison(path) if path.is_dir() else load_result(path)
 
 

@@ -1,18 +1,18 @@
-"""The command line: compare, run, sweep, channels, doctor, notebooks, bench."""
+"""The command line: compare, run, sweep, coupling, channels, doctor, notebooks, bench."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sandbox.coupling import command as coupling
 from sandbox.errors import BadArgument, SandboxError
-from sandbox.harness.workload import OPENSTACK, Workload
+from sandbox.harness.workload import Workload
+from sandbox.knobs import add_knobs, changes, channel_knobs
 
 ABOUT = """\
 Four ways to integrate services - sharing a file, sharing a database, RPC, messaging - side by side
@@ -26,6 +26,7 @@ The exchange:  tell   an image was downloaded, so many bytes, for this project  
 COMPARE = """\
 Runs the same exchange through every sound channel, repeats interleaved, floors beside them, and writes
 runs/<when>-compare/: report.html, the charts as PNG with their alternative text, every history, result.json.
+Beside that, in the same session, what breaks when one side changes: the changes that tell most (see `coupling`).
 
 Exit status: 0 all runs valid, 1 some were not (the report says which and why), 2 bad arguments.
 """
@@ -106,9 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--channels", nargs="+", metavar="CHANNEL", help="only these (titles or files)")
     compare.add_argument("--verbs", nargs="+", metavar="VERB", help="only these of tell, ask, share")
     compare.add_argument("--repeats", type=int, metavar="N", help="runs per channel and verb (3; quick: 1)")
+    compare.add_argument("--no-matrices", action="store_true", help="leave out what breaks when one side changes")
     compare.add_argument("--no-floors", action="store_true", help="do not measure the floors")
     compare.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the results (runs/)")
-    _add_knobs(compare, without=("verb", "in_flight", "loop", "settle", "batch"))
+    add_knobs(compare, without=("verb", "in_flight", "loop", "settle", "batch"))
 
     run = commands.add_parser(
         "run", help="one workload on one channel, all its knobs", description=RUN, formatter_class=raw
@@ -117,9 +119,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("channel", metavar="CHANNEL")
     run.add_argument("-k", "--knob", action="append", default=[], metavar="NAME=VALUE", help="a knob of the channel")
     run.add_argument("--out", type=Path, help="keep the history here (.npz)")
-    _add_knobs(run)
+    add_knobs(run)
 
     _add_sweep(commands)
+    coupling.add(commands)
 
     channels = commands.add_parser("channels", help="what there is and what each promises")
     channels.set_defaults(command=_channels)
@@ -152,72 +155,33 @@ def _add_sweep(commands: Any) -> None:
     sweep.add_argument("--high", type=float, default=20_000, metavar="X", help="highest rate [20000/s]")
     sweep.add_argument("-k", "--knob", action="append", default=[], metavar="NAME=VALUE", help="a knob of the channel")
     sweep.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the results (runs/)")
-    _add_knobs(sweep, without=SWEPT)
-
-
-def _add_knobs(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
-    group = parser.add_argument_group("the workload (times in s, rates in operations/s, sizes in bytes)")
-    texts = _knob_texts()
-    for knob in dataclasses.fields(Workload):
-        if knob.name in without:
-            continue
-        flag = "--" + knob.name.replace("_", "-")
-        shown = "" if knob.name in ("verb",) else f" [{knob.default}]"
-        text = (texts.get(knob.name, "") + shown).strip().replace("%", "%%")
-        many = {"nargs": "+"} if knob.name == "groups" else {}
-        group.add_argument(flag, dest=knob.name, type=_reader(knob.name), help=text, metavar="X", **many)  # type: ignore[arg-type]
-
-
-def _knob_texts() -> dict[str, str]:
-    """Knob -> its line in the docstring of `Workload`, so that there is one text for both faces."""
-    texts: dict[str, str] = {}
-    folded = re.sub(r"\n {8,}", " ", Workload.__doc__ or "")
-    for names, text in re.findall(r"^    ([a-z_, ]+?)  +(.+)$", folded, re.MULTILINE):
-        texts |= dict.fromkeys(re.split(r", *", names.strip()), text.replace("`", ""))
-    return texts
-
-
-def _reader(name: str) -> Callable[[str], Any]:
-    default = {field.name: field.default for field in dataclasses.fields(Workload)}[name]
-    if name == "size":
-        return lambda text: text if text == OPENSTACK else int(text)
-    if name == "verb":
-        return _read_mix
-    return type(default) if isinstance(default, int | float) else str
-
-
-def _read_mix(text: str) -> str | dict[str, float]:
-    """``ask``, or a mix: ``tell=8,ask=2``."""
-    if "=" not in text:
-        return text
-    return {name: float(weight) for name, weight in (part.split("=", 1) for part in text.split(","))}
-
-
-def _changes(options: argparse.Namespace) -> dict[str, Any]:
-    names = [field.name for field in dataclasses.fields(Workload)]
-    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    add_knobs(sweep, without=SWEPT)
 
 
 def _compare(options: argparse.Namespace) -> int:
     from sandbox.harness.compare import QUICK, QUICK_REPEATS, REPEATS, STANDARD, compare
+    from sandbox.harness.sections import matrices
     from sandbox.harness.store import run_folder, save_comparison
 
-    base = (QUICK if options.quick else STANDARD).but(**_changes(options))
+    base = (QUICK if options.quick else STANDARD).but(**changes(options))
     repeats = options.repeats or (QUICK_REPEATS if options.quick else REPEATS)
     verbs = options.verbs or ["tell", "ask", "share"]
     print(f"The same exchange through every style: {', '.join(verbs)}; {repeats} x {base.operations} operations each.")
     found = compare(base, options.channels, verbs=verbs, repeats=repeats, floors=not options.no_floors)
     print(f"\n{found}\n")
-    folder = save_comparison(found, run_folder(options.runs, "compare"))
+    sections = [] if options.no_matrices else matrices(options.channels, quick=options.quick)
+    for section in sections:
+        print("\n".join([section.title, *(f"  {sentence}" for sentence in section.sentences()), ""]))
+    folder = save_comparison(found, run_folder(options.runs, "compare"), sections)
     print(f"Report: {folder / 'report.html'}")
-    return 0 if found.valid else 1
+    return 0 if found.valid and all(section.valid for section in sections) else 1
 
 
 def _run(options: argparse.Namespace) -> int:
     from sandbox.api import run
     from sandbox.harness.checker import State
 
-    result = run(options.channel, Workload().but(**_changes(options)), **_channel_knobs(options.knob))
+    result = run(options.channel, Workload().but(**changes(options)), **channel_knobs(options.knob))
     print(result)
     if options.out:
         print(f"History: {result.save(options.out)}")
@@ -228,43 +192,22 @@ def _sweep(options: argparse.Namespace) -> int:
     from sandbox.harness.store import run_folder
     from sandbox.harness.sweep import sweep
 
-    changes = {name: value for name, value in _changes(options).items() if name not in SWEPT}
+    wanted = {name: value for name, value in changes(options).items() if name not in SWEPT}
     found = sweep(
         options.channel,
         options.verb,
-        workload=Workload().but(**changes),
+        workload=Workload().but(**wanted),
         low=options.low,
         high=options.high,
         times=options.times,
         quick=options.quick,
-        **_channel_knobs(options.knob),
+        **channel_knobs(options.knob),
     )
     print(f"\n{found}\n")
     folder = run_folder(options.runs, f"sweep-{found.channel}")
     found.save(folder / "sweep.json")
     print(f"Chart: {found.chart().save(folder)}")
     return 0
-
-
-def _channel_knobs(texts: Sequence[str]) -> dict[str, Any]:
-    knobs: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise BadArgument("-k", expected="NAME=VALUE, such as flush=true", got=text)
-        knobs[name] = _value(value)
-    return knobs
-
-
-def _value(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _channels(options: argparse.Namespace) -> int:

@@ -34,12 +34,12 @@ def test_every_knob_of_the_workload_is_an_option_with_a_text(tmp_path: Path) -> 
     import dataclasses
 
     from sandbox import Workload
-    from sandbox.cli import _knob_texts
+    from sandbox.knobs import knob_texts
 
     shown = sandbox("run", "--help", cwd=tmp_path).stdout
     for knob in dataclasses.fields(Workload):
         assert f"--{knob.name.replace('_', '-')}" in shown
-        assert _knob_texts().get(knob.name), knob.name
+        assert knob_texts().get(knob.name), knob.name
 
 
 def test_an_unknown_channel_suggests_the_nearest(tmp_path: Path) -> None:

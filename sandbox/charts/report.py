@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sandbox.charts.chart import Chart
     from sandbox.harness.comparison import Cell, Comparison
     from sandbox.harness.result import Result
+    from sandbox.harness.sections import Section
 
 #: paths of a cell's histories, relative to the page; by position in `Comparison.cells`
 Histories = Sequence[Sequence[str]]
@@ -46,6 +47,7 @@ $style
 <ul>$reading</ul>
 <h2>Charts</h2>
 $charts
+$sections
 $notes
 <h2>Runs</h2>
 <p>$valid</p>
@@ -99,8 +101,10 @@ READING = {
 }
 
 
-def report(comparison: Comparison, charts: Sequence[Chart], histories: Histories = ()) -> str:
-    """The page as HTML text; `histories` are linked from the table of runs."""
+def report(
+    comparison: Comparison, charts: Sequence[Chart], histories: Histories = (), sections: Sequence[Section] = ()
+) -> str:
+    """The page as HTML text; `histories` are linked from the table of runs, the page of each section from its part."""
     names = list(dict.fromkeys(cell.channel for cell in comparison.cells))
     title = f"One exchange through {plural(len(names), 'channel')}: {', '.join(names)}"
     return PAGE.substitute(
@@ -110,12 +114,25 @@ def report(comparison: Comparison, charts: Sequence[Chart], histories: Histories
         sentences=_items(comparison.sentences()),
         table=html_table(*comparison.table(), caption=_about(comparison)),
         reading="".join(f"<li><b>{html.escape(what)}</b>: {html.escape(text)}</li>" for what, text in READING.items()),
-        charts="\n".join(f'<h3 class="heard">{html.escape(chart.title)}</h3>{chart.html()}' for chart in charts),
+        charts=_charts(charts),
+        sections="\n".join(map(_section, sections)),
         notes=_notes(comparison),
         valid=html.escape(_valid(comparison)),
         runs=_runs(comparison, histories),
         made=_made(comparison),
     )
+
+
+def _charts(charts: Sequence[Chart]) -> str:
+    return "\n".join(f'<h3 class="heard">{html.escape(chart.title)}</h3>{chart.html()}' for chart in charts)
+
+
+def _section(section: Section) -> str:
+    """What was measured beside the comparison: its sentences, its charts, the way to its own page."""
+    page = html.escape(quote(f"{section.name}/{section.page}"))
+    link = f'<p><a href="{page}">All of it, with its evidence</a></p>'
+    said = f'<ul class="said">{_items(section.sentences())}</ul>'
+    return f"<h2>{html.escape(section.title)}</h2>{said}{link}{_charts(section.charts())}"
 
 
 def _subtitle(comparison: Comparison) -> str:

@@ -37,6 +37,7 @@ class Cell:
     change, title, facet   of the change;  channel, style: of the channel
     why_not   there is no such trial, and this is why;  trouble: it could not be measured, and this is why
     edits     what had to be edited where, to roll it out
+    unit      of the books: bytes, GB; "" where sums say nothing (states)
     options   what the command line needs beside the name, e.g. ``--changes mine.py``
     trial     with its history, where it was run here (a matrix that was loaded has none)
     """
@@ -53,6 +54,7 @@ class Cell:
     trouble: str = ""
     verdict: Verdict | None = None
     edits: Edits | None = None
+    unit: str = ""
     options: str = ""
     trial: Trial | None = field(default=None, compare=False, repr=False)
 
@@ -160,8 +162,7 @@ class Matrix:
             return "No cell is silently wrong."
         lines = [f"{plural(len(wrong), 'cell')} silently wrong: the books are wrong, and nobody was told."]
         for cell in wrong:
-            assert cell.verdict is not None
-            lines += [f"  {cell.name}: {in_business_terms(cell.verdict)}", f"      {cell.command}"]
+            lines += [f"  {cell.name}: {in_business_terms(cell)}", f"      {cell.command}"]
         return "\n".join(lines)
 
     def charts(self) -> list[Chart]:
@@ -213,6 +214,12 @@ class Matrix:
 
 
 LETTERS: dict[Answer | None, str] = {Answer.WORKS: ".", Answer.DELAYED: "d", Answer.LOUD: "L", Answer.SILENT: "W"}
+MANY = {
+    Answer.WORKS: "work",
+    Answer.DELAYED: "are delayed",
+    Answer.LOUD: "fail loudly",
+    Answer.SILENT: "are silently wrong",
+}
 KEY = (
     "Three letters, one for each order: sender first, receiver first, backlog; behind the bar with the best practice.\n"
     ". works   d delayed   L fails loudly   W silently wrong   - there is no such trial   ? could not be measured"
@@ -231,18 +238,25 @@ def row_of(cell: Cell) -> tuple[str | float | int | None, ...]:
     return (*head, v.right, v.wrong, v.missing, v.unnoticed, who, after, v.meant, v.found, *lines)
 
 
-def in_business_terms(verdict: Verdict) -> str:
-    """What is on the books and what should be."""
+def in_business_terms(cell: Cell) -> str:
+    """What is on the books and what should be; "" where there is no verdict."""
+    verdict = cell.verdict
+    if verdict is None:
+        return ""
     text = f"{verdict.right} of {verdict.operations} right, {verdict.wrong} wrong, {verdict.missing} missing"
+    return f"{text}; {_sums(verdict, cell.unit)}" if cell.unit else text
+
+
+def _sums(verdict: Verdict, unit: str) -> str:
     meant, found = verdict.meant, verdict.found
     if meant == found:
-        return f"{text}; the sum is right{' by luck' if verdict.wrong or verdict.missing else ''}: {meant:,}"
+        return f"the sum is right{' by luck' if verdict.wrong or verdict.missing else ''}: {meant:,} {unit}"
     ratio = ""
     if found and meant > found and meant % found == 0:
         ratio = f", too little by a factor of {meant // found:,}"
     elif meant and found > meant and found % meant == 0:
         ratio = f", too much by a factor of {found // meant:,}"
-    return f"{text}; meant {meant:,}, found {found:,}{ratio}"
+    return f"meant {meant:,} {unit}, found {found:,}{ratio}"
 
 
 def _tallies(matrix: Matrix) -> list[str]:
@@ -251,11 +265,11 @@ def _tallies(matrix: Matrix) -> list[str]:
         cells = [cell for cell in matrix.cells if cell.practised is practised]
         answers = Counter(cell.answer for cell in cells if cell.answer)
         if answers:
-            parts = [f"{answers[answer]} {answer}" for answer in Answer]
+            parts = [f"{answers[answer]} {said_of}" for answer, said_of in MANY.items()]
             said.append(f"{how}, of {plural(sum(answers.values()), 'cell')}: {', '.join(parts)}.")
     return said
 
 
 def _trouble(matrix: Matrix) -> str:
     names: Sequence[str] = [f"{cell.name} ({cell.trouble})" for cell in matrix.unmeasured]
-    return f"{plural(len(names), 'cell')} not measured: {'; '.join(names)}."
+    return f"{plural(len(names), 'cell')} not measured, so the matrix is not valid: {'; '.join(names)}."

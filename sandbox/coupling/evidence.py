@@ -95,7 +95,7 @@ def _practice(trial: Trial) -> str:
 def _answer(cell: Cell, trial: Trial) -> str:
     verdict = trial.verdict
     assert verdict is not None
-    lines = [IN_WORDS[verdict.answer], f"{in_business_terms(verdict)}."]
+    lines = [IN_WORDS[verdict.answer], f"{in_business_terms(cell)}."]
     who = " and ".join(f"the {name} ({number} times)" for name, number in verdict.noticed_by.items())
     after = "" if verdict.after is None else f", the first time after {verdict.after * 1e3:.3g} ms"
     lines.append(f"Noticed by {who}{after}." if who else "Noticed by nobody.")

@@ -17,6 +17,7 @@ from sandbox.coupling.edits import edits
 from sandbox.coupling.finding import PRACTICE, Found, find_changes, nearest
 from sandbox.coupling.trial import try_out, why_not
 from sandbox.errors import BadArgument, ServerUnavailable
+from sandbox.exchange.schema import Verb
 from sandbox.harness.compare import name_of
 from sandbox.harness.progress import Progress
 from sandbox.harness.session import Session, default_session, end_default_session
@@ -31,6 +32,8 @@ QUICK = (
 )
 #: those of `make compare --quick`
 FEWEST = ("rename_field", "change_unit", "receiver_away")
+#: of what stands on the books; sums of versions say nothing
+UNITS = {Verb.TELL: "bytes", Verb.ASK: "GB"}
 #: trials side by side: most of a trial's time is waiting
 SIDE_BY_SIDE = 5
 #: s between two looks, so that an interrupt is not kept waiting
@@ -106,6 +109,7 @@ class _Job:
             self.order,
             self.practised,
             name="/".join(parts),
+            unit=UNITS.get(change.verb, ""),
             options=self.found.options,
         )
 

@@ -102,8 +102,7 @@ def page(matrix: Matrix, charts: Sequence[Chart], links: Mapping[str, str]) -> s
 def _silent(matrix: Matrix, links: Mapping[str, str]) -> str:
     items = []
     for cell in matrix.answering(Answer.SILENT):
-        assert cell.verdict is not None
-        said = html.escape(in_business_terms(cell.verdict))
+        said = html.escape(in_business_terms(cell))
         items.append(f"<li>{_linked(cell.name, cell, links)}: {said}<br><code>{html.escape(cell.command)}</code></li>")
     if not items:
         return "<p>No cell is silently wrong.</p>"
@@ -152,6 +151,6 @@ def _field_row(cells: Sequence[Cell], links: Mapping[str, str]) -> str:
             found.append(f'<td class="none" colspan="{len(mine)}">{html.escape(reason)}</td>')
             continue
         kind, word = WORDS[mine[0].verdict.answer]
-        said = html.escape(in_business_terms(mine[0].verdict))
+        said = html.escape(in_business_terms(mine[0]))
         found.append(f'<td class="{kind}" title="{said}">{_linked(word, mine[0], links)}</td>')
     return "".join(found)

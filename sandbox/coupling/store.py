@@ -43,6 +43,7 @@ class _StoredCell(msgspec.Struct):
     trouble: str
     verdict: Verdict | None
     edits: Edits | None
+    unit: str
     options: str
 
 

@@ -6,7 +6,7 @@ shows its sentences and charts and links its page. `sandbox.load(folder / NAME)`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,3 +45,18 @@ class Section(Protocol):
     def save(self, folder: str | Path) -> Path:
         """Write all of it into a folder."""
         ...
+
+
+def matrices(channels: Sequence[str] | None, *, quick: bool) -> list[Section]:
+    """What `python -m sandbox compare` takes in beside the load, on these channels or on one of each style."""
+    return [make(channels, quick) for make in MATRICES]
+
+
+def _coupling(channels: Sequence[str] | None, quick: bool) -> Section:
+    from sandbox.coupling.matrix import FEWEST, QUICK, coupling
+
+    return coupling(FEWEST if quick else QUICK, channels)
+
+
+#: to add one, write its function above and name it here
+MATRICES: tuple[Callable[[Sequence[str] | None, bool], Section], ...] = (_coupling,)

@@ -5,6 +5,7 @@
     result.json                      all figures, the workload, the facts; written last: half a folder does not load
     floors.json                      what was measured of the floors, in ns
     histories/CHANNEL-VERB-N.npz     every event of every run
+    coupling/, ...                   what was measured beside it (`sections`): its own page, charts and figures
 
 `result.json` holds no NaN or Infinity, which JSON does not know: a percentile that was censored or that
 cannot be quoted is null there, and `censored` counts the operations without an outcome in time.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -29,12 +30,17 @@ from sandbox.harness.comparison import Cell, Comparison
 from sandbox.harness.floors import FloorTimes
 from sandbox.harness.history import History
 from sandbox.harness.result import Result
+from sandbox.harness.sections import Section
 from sandbox.harness.workload import Workload
 
 FORMAT = 1
 RESULT, FLOORS, REPORT, HISTORIES = "result.json", "floors.json", "report.html", "histories"
 T = TypeVar("T")
 RUN_AGAIN = "Run it again with this version."
+
+
+class _Kind(msgspec.Struct):
+    kind: str = ""
 
 
 class _StoredCell(msgspec.Struct):
@@ -69,8 +75,10 @@ def run_folder(base: str | Path, what: str) -> Path:
             return folder
 
 
-def save_comparison(comparison: Comparison, folder: str | Path) -> Path:
+def save_comparison(comparison: Comparison, folder: str | Path, sections: Sequence[Section] = ()) -> Path:
     """Write all of a comparison into a folder: a new one, an empty one, or one of an earlier comparison.
+
+    What was measured beside it, its `sections`, gets a folder each and a place in the report.
 
     Raises `BadArgument` for a folder that holds anything else. Returns the folder.
     """
@@ -83,7 +91,9 @@ def save_comparison(comparison: Comparison, folder: str | Path) -> Path:
     for chart in charts:
         chart.save(folder)
     linked = [[f"{HISTORIES}/{name}" for name in each] for each in names]
-    (folder / REPORT).write_text(report(comparison, charts, linked), encoding="utf-8")
+    for section in sections:
+        section.save(folder / section.name)
+    (folder / REPORT).write_text(report(comparison, charts, linked, sections), encoding="utf-8")
     _write_json(folder / FLOORS, {c.channel: [asdict(f) for f in c.floors] for c in comparison.cells})
     _write_json(folder / RESULT, _summary(comparison, names))
     return folder
@@ -98,6 +108,14 @@ def load_comparison(folder: str | Path) -> Comparison:
     floors = _read(folder / FLOORS, dict[str, list[FloorTimes]])
     cells = tuple(_load_cell(folder / HISTORIES, each, floors.get(each.channel, [])) for each in stored.cells)
     return Comparison(Workload.from_dict(stored.workload), cells, tuple(stored.notes), stored.facts)
+
+
+def kind_of(folder: str | Path) -> str:
+    """What was saved in a folder: "coupling", or "" for a comparison and for what is none of ours."""
+    try:
+        return msgspec.json.decode((Path(folder) / RESULT).read_bytes(), type=_Kind).kind
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError):
+        return ""
 
 
 def load_result(path: str | Path) -> Result:
