@@ -12,6 +12,7 @@ from urllib.parse import quote
 from sandbox.charts.report import STYLE
 from sandbox.coupling.cells import Cell, Matrix, in_business_terms
 from sandbox.coupling.change import Order
+from sandbox.coupling.trial import ONE_ORDER
 from sandbox.coupling.verdict import Answer
 from sandbox.coupling.views import compatibility_table, deploy_table
 from sandbox.harness.words import html_table
@@ -35,12 +36,12 @@ $style
 <h1>$title</h1>
 <p class="quiet">$subtitle</p>
 <ul class="said">$sentences</ul>
-<h2>Silently wrong</h2>
-$silent
 <h2>As everybody does it</h2>
 $plain
 <h2>With the best practice</h2>
 $practised
+<h2>Silently wrong</h2>
+$silent
 <h2>Can I deploy?</h2>
 <div class="wide">$deploy</div>
 <h3>With the best practice</h3>
@@ -63,6 +64,10 @@ meant, sent and received, both versions in full, and the command that runs the c
 COLOURS = """
 .matrix td { text-align: center; padding: .35em .5em; border: 1px solid var(--rule); }
 .matrix th { vertical-align: middle; }
+.wide .matrix { font-size: .74rem; }
+.wide .matrix th { white-space: normal; padding: .3em .4em; }
+.wide .matrix tbody th { min-width: 11em; }
+.matrix thead th { text-align: center; }
 .matrix a { color: inherit; }
 .matrix .silent { background: #101010; color: white; font-weight: bold; outline: 2px solid #888; }
 .matrix .loud { background: #F2A65A; color: #1a1a1a; }
@@ -71,6 +76,8 @@ COLOURS = """
 .matrix .facet { text-align: left; font-style: italic; color: var(--quiet); }
 code { overflow-wrap: anywhere; }
 """
+#: more silently wrong cells than this are folded
+FEW = 12
 #: answer -> CSS class, word
 WORDS = {
     Answer.WORKS: ("works", "works"),
@@ -143,14 +150,17 @@ def _rows(matrix: Matrix, practised: bool, links: Mapping[str, str], width: int)
 
 
 def _field_row(cells: Sequence[Cell], links: Mapping[str, str]) -> str:
-    """Fields of one channel; what has the same reason is one field."""
-    found = []
-    for reason, group in groupby(cells, lambda cell: cell.text if cell.verdict is None else cell.name):
-        mine = list(group)
-        if mine[0].verdict is None:
-            found.append(f'<td class="none" colspan="{len(mine)}">{html.escape(reason)}</td>')
-            continue
-        kind, word = WORDS[mine[0].verdict.answer]
-        said = html.escape(in_business_terms(mine[0]))
-        found.append(f'<td class="{kind}" title="{said}">{_linked(word, mine[0], links)}</td>')
-    return "".join(found)
+    """Fields of one channel; what has the same reason is one field, and so is the answer of a single order."""
+    ordered = [cell for cell in cells if cell.why_not != ONE_ORDER]
+    if len(ordered) == 1:
+        return _field(ordered[0], len(cells), links)
+    groups = [list(group) for _, group in groupby(cells, lambda cell: cell.text if cell.verdict is None else cell.name)]
+    return "".join(_field(group[0], len(group), links) for group in groups)
+
+
+def _field(cell: Cell, span: int, links: Mapping[str, str]) -> str:
+    if cell.verdict is None:
+        return f'<td class="none" colspan="{span}">{html.escape(cell.text)}</td>'
+    kind, word = WORDS[cell.verdict.answer]
+    said = html.escape(in_business_terms(cell))
+    return f'<td class="{kind}" colspan="{span}" title="{said}">{_linked(word, cell, links)}</td>'
