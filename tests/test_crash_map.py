@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import linecache
 import os
 import sqlite3
@@ -21,14 +23,16 @@ from sandbox.channel import Backlog, Channel
 from sandbox.errors import BadArgument, ServerUnavailable
 from sandbox.exchange.schema import Schema
 from sandbox.faults.crash import CrashMap, Fate, crash_map
+from sandbox.faults.crash.command import add
 from sandbox.faults.crash.source import Own, own_source
 from sandbox.faults.crash.watching import Watching, noted
 from sandbox.file_share.box import Box
+from sandbox.file_share.log import Log
 from sandbox.file_share.spool import Spool
 from sandbox.guarantees import Acceptor, Ask, Delivery, Guarantees, Share, Support, Tell
 from sandbox.harness.journal import Journal
 from sandbox.harness.participant import Link
-from sandbox.harness.session import Session
+from sandbox.harness.session import Session, end_default_session
 from sandbox.idempotent import Idempotent
 from sandbox.minimal import Minimal
 from sandbox.site import Site
@@ -118,6 +122,12 @@ def fates(found: CrashMap) -> dict[str, str]:
     """What happens at each line that has an effect, by the comment that stands in it."""
     told = {line.text.rpartition("# ")[2]: ", ".join(line.fates) for line in found.lines if "  # " in line.text}
     return {comment: told[comment] for comment in sorted(told)}
+
+
+def fates_of(found: CrashMap, effect: str, after: bool | None = None) -> set[Fate]:
+    """What happens at the points of an effect, those before it or those after it."""
+    points = [point for point in found.points if point.kill.spot.act == effect]
+    return {fate for p in points if after in (None, p.kill.strike.after) for fate in p.verdict.fates}
 
 
 # --- the map ---------------------------------------------------------------------------------------
@@ -244,6 +254,27 @@ def test_stopping_in_the_middle_leaves_nothing(session: Session) -> None:
     assert session.alive
 
 
+def test_the_command_prints_the_map_and_tells_by_its_status_whether_a_promise_is_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, first = inspect.getsourcelines(Log.locked)
+    line = first + next(number for number, text in enumerate(source) if "O_EXCL" in text)
+    point = f"metering.log:{line}.open.after.first"
+    parser = argparse.ArgumentParser()
+    add(parser.add_subparsers())
+    page = tmp_path / "log.html"
+    options = parser.parse_args(["crash", "log", "-k", "patience=0.1", "--point", point, "--page", str(page)])
+    try:
+        status = options.command(options)
+    finally:
+        end_default_session()
+    printed = capsys.readouterr().out
+    assert status == 1
+    assert f"{point}: " in printed and "no new tell or ask gets through" in printed
+    assert f"python -m sandbox crash log -k patience=0.1 --point {point}" in printed
+    assert "GETS STUCK" in page.read_text()
+
+
 # --- which effects there are -----------------------------------------------------------------------
 
 
@@ -343,22 +374,17 @@ def test_nothing_that_a_sound_channel_has_acknowledged_is_lost(channel: Channel,
 def test_an_idempotent_receiver_repeats_only_in_the_window_between_work_and_note(session: Session) -> None:
     plain, wrapped = (whole_map(channel, session, "metering") for channel in (Spool(), Idempotent(Spool())))
     assert wrapped.sound
-    assert wrapped.of(Fate.REPEATS)  # before it is noted that it is done
-    assert {fate for line in wrapped.lines if line.name.endswith("box.py") for fate in line.fates} < {
-        fate for line in plain.lines for fate in line.fates
-    } | {Fate.SAFE}
+    assert wrapped.of(Fate.REPEATS)  # killed between the work and the note
+    assert [fates_of(found, "os.unlink") for found in (plain, wrapped)] == [{Fate.REPEATS, Fate.SAFE}, {Fate.SAFE}]
 
 
 @pytest.mark.slow
-def test_log_gets_stuck_wherever_the_lock_is_held(session: Session) -> None:
+def test_log_gets_stuck_whenever_its_lock_has_been_made_and_not_yet_removed(session: Session) -> None:
     found = whole_map(find("log"), session, "metering")
-    stuck = {(line.text.strip(), Fate.STUCK in line.fates) for line in found.lines}
-    assert (next(text for text, _ in stuck if "O_EXCL" in text), True) in stuck
-    assert {
-        point.kill.strike.after
-        for point in found.of("gets stuck")
-        if "open" in point.kill.id and "151" in point.kill.id
-    }
+    assert fates_of(found, "os.open", after=True) == {Fate.STUCK}
+    assert fates_of(found, "os.open", after=False) == {Fate.SAFE}
+    assert Fate.STUCK in fates_of(found, "os.unlink", after=False)
+    assert Fate.STUCK not in fates_of(found, "os.unlink", after=True)
 
 
 @pytest.mark.slow

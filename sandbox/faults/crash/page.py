@@ -1,7 +1,8 @@
 """A crash map as text and as HTML: the source, each line painted by what happens where it is killed.
 
-A word says it as well as the colour: lower case where the channel's declaration allows it, upper case where it
-breaks a promise. An arrow marks a line that has no effect itself, but calls what has.
+Each line has a word for those who were killed just before its effect and one for those just after: lower case where
+the channel's declaration allows it, upper case where it breaks a promise. The colour is that of the worst. An arrow
+marks a line that has no effect itself, but calls what has.
 """
 
 from __future__ import annotations
@@ -42,11 +43,17 @@ def summary(found: CrashMap) -> list[str]:
     return lines
 
 
-def word(line: Line) -> str:
-    """What happens at a line, in a word or two."""
-    fates = [fate for fate in _WORST if fate in line.fates]
-    broken = {finding.fate for point in line.points for finding in point.verdict.broken}
-    return ", ".join(fate.upper() if fate in broken else str(fate) for fate in fates)
+def words(line: Line) -> tuple[str, str]:
+    """What happens to who is killed just before the effects of a line, and just after them."""
+    before, after = ([p for p in line.points if p.kill.strike.after is side] for side in (False, True))
+    return _word(before), _word(after)
+
+
+def _word(points: Sequence[Point]) -> str:
+    fates = {fate for point in points for fate in point.verdict.fates}
+    broken = {finding.fate for point in points for finding in point.verdict.broken}
+    hurt = [fate.upper() if fate in broken else str(fate) for fate in _WORST[:-1] if fate in fates]
+    return ", ".join(hurt) or ("safe" if points else "-")
 
 
 def what(line: Line) -> str:
@@ -76,13 +83,15 @@ def as_text(found: CrashMap) -> str:
 
 def _text_of(lines: Sequence[Line]) -> Iterator[str]:
     shown = 0
-    wide = max(len(word(line)) for line in lines)
-    for line in lines:
+    pairs = [words(line) for line in lines]
+    wide = [max(6, *(len(pair[side]) for pair in pairs)) for side in (0, 1)]
+    yield f"  {'before':{wide[0]}}  {'after':{wide[1]}}"
+    for line, (before, after) in zip(lines, pairs, strict=True):
         first, _ = surroundings(line.file, line.number)
         if first > shown and first < line.number:
-            yield f"  {'':{wide}}  {first:4d}  {line_of(line.file, first)}"[:_WIDTH]
+            yield f"  {'':{wide[0]}}  {'':{wide[1]}}  {first:4d}  {line_of(line.file, first)}"[:_WIDTH]
         shown = line.number
-        yield f"  {word(line):{wide}}  {line.number:4d}  {line.text}"[:_WIDTH]
+        yield f"  {before:{wide[0]}}  {after:{wide[1]}}  {line.number:4d}  {line.text}"[:_WIDTH]
 
 
 # --- HTML ------------------------------------------------------------------------------------------
@@ -116,7 +125,8 @@ def _legend() -> str:
     marks = "".join(
         f"<span style='background:{_PAPER[fate]};padding:0 .5em;margin-right:.5em'>{fate}</span>" for fate in Fate
     )
-    return f"<p style='margin:.4em 0'>{marks} CAPITALS: breaks a promise. &rarr; leads to an effect elsewhere.</p>"
+    text = "killed just before | just after the effect; CAPITALS: breaks a promise; &rarr; leads to an effect elsewhere"
+    return f"<p style='margin:.4em 0'>{marks} {text}</p>"
 
 
 def _html_of(name: str, file: str, painted: dict[int, tuple[Line, bool]]) -> str:
@@ -137,15 +147,18 @@ def _range(span: tuple[int, int]) -> range:
 
 
 def _html_line(number: int, text: str, painted: tuple[Line, bool] | None) -> str:
-    label, paper, hint = "", "", ""
+    labels, paper, hint = ["", ""], "", ""
     if painted is not None:
         line, own = painted
-        label = word(line) if own else f"\u2192 {word(line)}"
+        labels = list(words(line)) if own else [f"\u2192 {_word(line.points)}", ""]
         colour = _PAPER[next(fate for fate in _WORST if fate in line.fates)]
-        paper = f"background:{colour};" if own else f"border-left:4px solid {colour};"
+        paper = (
+            f"background:{colour};" if own else f"box-shadow:inset 4px 0 {colour};padding-left:6px;margin-left:-6px;"
+        )
         told = [", ".join(line.effects), plural(len(line.points), "kill"), what(line)]
         hint = html.escape(" - ".join(part for part in told if part), quote=True)
-    gutter = f"<span style='display:inline-block;width:17em;color:{_INK}'>{html.escape(label)}</span>"
+    cell = f"<span style='display:inline-block;width:12em;color:{_INK}'>"
+    gutter = "".join(f"{cell}{html.escape(label)}</span>" for label in labels)
     where = f"<span style='color:{_QUIET}'>{number:4d}</span>"
     return f'<div style="{paper}" title="{hint}">{gutter}{where}  {html.escape(text)}</div>'
 
