@@ -1,7 +1,7 @@
 """A participant: one process that does what it is told over a pipe, and dies with its guard.
 
 Both ends of a participant stand here: `participate` runs in it, `Participant` is how the session
-holds it. Code travels by value (cloudpickle) over the pipe from its own parent, from nowhere else.
+holds it. Code travels by value (`by_value`) over the pipe from its own parent, from nowhere else.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Participant:
 
     def begin(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Have it run ``function(link, *arguments)``; the result comes with `finish`."""
-        import cloudpickle
+        from sandbox.harness.by_value import dumps
 
-        self._link.send_bytes(cloudpickle.dumps((function, arguments)))
+        self._link.send_bytes(dumps((function, arguments)))
 
     def send(self, message: Any) -> None:
         """A message to the running task (nothing if it is dead)."""
