@@ -7,7 +7,11 @@ from enum import StrEnum
 
 from sandbox.coupling.cells import Cell, Matrix
 from sandbox.coupling.change import Order
+from sandbox.coupling.trial import ONE_ORDER
 from sandbox.coupling.verdict import Answer
+
+#: in a matrix of some orders only
+UNTRIED = "not all orders were tried"
 
 
 class Compatibility(StrEnum):
@@ -49,6 +53,8 @@ class Advice:
 def compatibility(matrix: Matrix, change: str, channel: str, practised: bool) -> Compatibility | str:
     """What a style really has, or the reason why the question does not arise."""
     by = _by_order(matrix, change, channel, practised)
+    if len(by) < len(Order):
+        return UNTRIED
     sender, receiver = by[Order.SENDER_FIRST], by[Order.RECEIVER_FIRST]
     if reason := _unanswered(sender, receiver):
         return reason
@@ -68,8 +74,10 @@ def deploy(matrix: Matrix, change: str, channel: str, practised: bool) -> Advice
     silent = any(cell.answer is Answer.SILENT for cell in tried)
     if not tried:
         return Advice(None, False, next(iter(by.values())).text)
-    if len(tried) == 1:
+    if len(tried) == 1 and any(cell.why_not == ONE_ORDER for cell in by.values()):
         return Advice(Deploy.ANY if tried[0].holds else Deploy.NONE, silent)
+    if len(by) < len(Order):
+        return Advice(None, silent, UNTRIED)
     if troubled := [cell for cell in by.values() if cell.trouble]:
         return Advice(None, silent, troubled[0].text)
     sender, receiver, backlog = (by[order] for order in (Order.SENDER_FIRST, Order.RECEIVER_FIRST, Order.BACKLOG))
