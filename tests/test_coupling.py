@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -379,6 +381,34 @@ def test_a_matrix_from_the_command_line(tmp_path: Path) -> None:
     assert done.stdout.rstrip().endswith("--cell change_unit/spool/sender_first")
     (folder,) = tmp_path.glob("runs/*-coupling")
     assert {file.name for file in folder.iterdir()} >= {"coupling.html", "coupling.png", "coupling.txt", "result.json"}
+
+
+def test_an_interrupt_ends_all_that_was_started(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sandbox", "coupling", "--channels", "spool", "socket"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert "[1/" in running.stderr.readline()  # the first cell is done, others are under way
+        guards = children(running.pid)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "stopped; everything that had been started is ended" in said
+    assert "Traceback" not in said
+    assert guards
+    assert not any(alive(pid) for pid in guards)
+
+
+def children(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in found.splitlines() if int(line.split()[1]) == pid]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 # --- all of it ---------------------------------------------------------------------------------------

@@ -136,7 +136,13 @@ def _said(trial: Trial, history: History) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for index, name in enumerate(history.plan.senders):
         release = new if change.is_new(Process(name, Role.SENDER)) else old
-        for operation in release.speaking(list(operations(history.plan.of_sender(index))))[1]:
+        meant = list(operations(history.plan.of_sender(index)))
+        try:
+            said = release.speaking(meant)[1]
+        except Exception as error:  # a speaker of one's own that fails is a finding, and its cell says so
+            found |= {operation.id: [f"cannot be said: {type(error).__name__}: {error}"] for operation in meant}
+            continue
+        for operation in said:
             found.setdefault(operation.id, []).append(f"{operation.message} {shown(operation.body)}")
     return found
 

@@ -23,7 +23,7 @@ from sandbox.coupling.edits import Edits
 from sandbox.coupling.evidence import evidence
 from sandbox.coupling.verdict import Verdict
 from sandbox.errors import BadArgument
-from sandbox.harness.store import RESULT, RUN_AGAIN, plain
+from sandbox.harness.store import RESULT, RUN_AGAIN, kind_of, plain
 
 FORMAT, KIND, CELLS = 1, "coupling", "cells"
 
@@ -95,7 +95,7 @@ def load_matrix(folder: str | Path) -> Matrix:
 def _clear(folder: Path) -> None:
     """Ours are never mixed with somebody's files: the folder is new, empty, or holds a matrix."""
     found = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
-    if found and not (folder / RESULT).is_file():
+    if found and kind_of(folder) != KIND:
         expected = "a new or empty folder, or one of an earlier matrix"
         raise BadArgument("folder", expected=expected, got=f"{folder} with {found[0]}", hint="Name another one.")
     (folder / RESULT).unlink(missing_ok=True)  # first: from now on it is no whole matrix
