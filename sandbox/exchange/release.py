@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Struct
 
-from sandbox.errors import Refusal
+from sandbox.errors import BadArgument, Refusal
 from sandbox.exchange.parties import Effect, Party
 from sandbox.exchange.schema import EXCHANGE, Operation, Schema
 
@@ -59,13 +59,20 @@ class Release:
         speaker = self.speaker()
         if self.speaker is Speaker:
             return speaker, list(meant)
-        names = {message.body: name for name, message in self.schema.messages.items()}
         said: list[Operation] = []
         for operation in meant:
             bodies = speaker.say(operation.body)
             for body in bodies if isinstance(bodies, tuple) else (bodies,):
-                said.append(Operation(operation.id, names[type(body)], body))
+                said.append(Operation(operation.id, self._name_of(type(body)), body))
         return speaker, speaker.arrange(said)
+
+    def _name_of(self, body: type[Struct]) -> str:
+        """The message whose body is of this class, or of a subclass that reads more tolerantly."""
+        for name, message in self.schema.messages.items():
+            if issubclass(message.body, body):
+                return name
+        known = ", ".join(message.body.__name__ for message in self.schema.messages.values())
+        raise BadArgument("what the speaker says", expected=f"a body of this release's schema ({known})", got=body)
 
     def party(self, business: Party) -> Party:
         """The business as this release understands it."""

@@ -145,7 +145,7 @@ def _draw_business(rows: Array, workload: Workload, rng: np.random.Generator) ->
     rows["project"] = rng.integers(0, workload.projects, count)
     shared = (message == WRITE) | (message == READ)
     rows["subject"] = np.where(shared, rng.integers(1, workload.volumes + 1, count), rows["id"])
-    image_bytes = rng.integers(1, 9537, count) << 20  # whole MiB: a bill in the wrong unit is off by that
+    image_bytes = rng.integers(1, 8192, count) << 20  # whole MiB: a bill in the wrong unit is off by that
     rows["value"] = np.select([message == TELL, message == ASK], [image_bytes, rng.integers(1, 41, count)], 0)
     rows["state"] = rng.integers(0, len(STATES), count)
     versions: dict[int, int] = {}
