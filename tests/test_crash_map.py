@@ -102,6 +102,28 @@ class Locks(Keeps):
         lock.unlink()  # unlocked
 
 
+@dataclass(frozen=True)
+class Once(Keeps):
+    """Does something the first time that it runs on a machine, and never again."""
+
+    mark: Path = Path()
+
+    def put(self, place: Site, box: str, data: bytes) -> None:
+        if not self.mark.exists():
+            self.mark.mkdir()
+        super().put(place, box, data)
+
+
+@dataclass(frozen=True)
+class Fails(Keeps):
+    """Its receivers fail whatever they find."""
+
+    def take(self, place: Site, box: str) -> tuple[Path, bytes] | None:
+        if super().take(place, box):
+            raise KeyError("what is this?")
+        return None
+
+
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
     with Session() as made:
@@ -230,6 +252,27 @@ def test_settling_before_the_work_loses_what_settling_after_it_repeats(session: 
     assert before.of(Fate.LOSES) and not before.of(Fate.REPEATS)
 
 
+def test_a_kill_that_does_not_come_about_is_no_pass(session: Session, tmp_path: Path) -> None:
+    found = crash_map(Once(mark=tmp_path / "mark"), session=session, progress=False, only="sender")
+    assert {kill.spot.act for kill in found.missed} == {"os.mkdir"}
+    assert not found.breaks_promise and not found.sound
+    assert "Unknown: 2 kills did not come about" in str(found)
+
+
+def test_a_channel_that_fails_by_itself_is_told_so(session: Session) -> None:
+    found = crash_map(Fails(), session=session, progress=False)
+    assert not found.sound and not found.points
+    assert "it does not work, so nobody was killed" in str(found)
+    assert "metering-0 fails by itself: KeyError: 'what is this?'" in str(found)
+
+
+def test_only_the_verbs_that_are_asked_for_are_said(session: Session) -> None:
+    found = crash_map("spool", verbs=["tell"], session=session, progress=False, only="sender")
+    messages = {*found.points[0].ending.history.to_frame()["message"]} - {""}
+    assert messages == {"image_downloaded"}
+    assert " --verbs tell --point " in found.command(found.points[0])
+
+
 def test_a_channel_without_any_effect_has_an_empty_map(session: Session) -> None:
     found = crash_map("null", session=session, progress=False)
     assert found.points == ()
@@ -240,6 +283,8 @@ def test_a_channel_without_any_effect_has_an_empty_map(session: Session) -> None
 def test_bad_arguments_say_what_would_do(session: Session) -> None:
     with pytest.raises(BadArgument, match="before or after"):
         crash_map(Keeps(), settle="never", session=session)
+    with pytest.raises(BadArgument, match="some of tell, as a list"):
+        crash_map(Keeps(), verbs=["ask"], session=session)
     with pytest.raises(BadArgument, match=r"One is sender\."):
         crash_map(Keeps(), session=session, only="nothing", progress=False)
 

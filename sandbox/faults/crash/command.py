@@ -36,6 +36,7 @@ def add(commands: Any) -> None:
     crash.set_defaults(command=_crash)
     crash.add_argument("channel", metavar="CHANNEL", help="a title (see `channels`) or a file: path/to/mine.py[:Class]")
     crash.add_argument("-k", "--knob", action="append", default=[], metavar="NAME=VALUE", help="a knob of the channel")
+    crash.add_argument("--verbs", nargs="+", metavar="VERB", help="only these of tell, ask, share")
     crash.add_argument("--settle", default="after", metavar="WHEN", help='"after" the work or "before" it [after]')
     crash.add_argument("--point", metavar="ID", help="only this point, or all whose id begins so")
     crash.add_argument("--page", type=Path, metavar="FILE", help="write the map as a page (HTML)")
@@ -45,7 +46,7 @@ def _crash(options: argparse.Namespace) -> int:
     from sandbox.faults.crash.mapping import crash_map
 
     knobs = _knobs(options.knob)
-    found = crash_map(options.channel, settle=options.settle, only=options.point, **knobs)
+    found = crash_map(options.channel, verbs=options.verbs, settle=options.settle, only=options.point, **knobs)
     print(f"\n{found}")
     if options.point:
         for point in found.points:

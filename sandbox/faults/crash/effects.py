@@ -10,7 +10,8 @@ profiler reports each call of a function that is written in C just before and ju
 Reading is no effect, unless it takes something away from where the next reader would find it: what was received from a
 socket is nowhere else any more. Such a call counts once something has come.
 
-Not seen: what is written into mapped memory, and what a library in C does by itself (psycopg's are seen, see `libpq`).
+Not seen: what is written into mapped memory, what other threads do, and what a library in C does by itself
+(psycopg's effects are seen, see `libpq`).
 """
 
 from __future__ import annotations

@@ -126,6 +126,9 @@ def _stuck(ending: Ending) -> Iterator[Finding]:
         yield Finding(Fate.STUCK, f"{left} in the channel, and nobody gets them")
     for text in ending.complaints:
         yield Finding(Fate.STUCK, text)
+    if not ending.struck:  # else it may fail, if only it goes on after that
+        for name, reason in ending.failures.items():
+            yield Finding(Fate.STUCK, f"{name} fails by itself: {reason}")
     if unanswered := _unanswered_probes(history):
         yield Finding(Fate.STUCK, f"afterwards, no new {' or '.join(unanswered)} gets through")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from sandbox.channel import Channel
 from sandbox.exchange.schema import Verb
-from sandbox.guarantees import Share, Support
+from sandbox.guarantees import Support
 from sandbox.harness.plan import ASK, DTYPE, READ, TELL, WRITE, Plan
 from sandbox.harness.workload import Workload
 
@@ -37,18 +38,18 @@ def impatient(channel: Channel) -> Channel:
     return dataclasses.replace(channel, **changes) if changes else channel
 
 
-def verbs(channel: Channel) -> list[Verb]:
-    """The verbs that are mapped: those that it offers. Not state in the memory of an owner: that is not the channel."""
+def verbs(channel: Channel) -> tuple[Verb, ...]:
+    """The verbs that can be mapped: those that it offers. Not state that an owner keeps in its memory."""
     offered = [verb for verb in Verb if channel.guarantees.of(verb).support is not Support.ABSENT]
     share = channel.guarantees.share
-    return [verb for verb in offered if verb is not Verb.SHARE or not (isinstance(share, Share) and share.needs_owner)]
+    return tuple(verb for verb in offered if verb is not Verb.SHARE or not share.needs_owner)
 
 
-def workload_of(channel: Channel, settle: str) -> Workload:
+def workload_of(mapped: Sequence[Verb], settle: str) -> Workload:
     """What the history says about the load, whose rows are `plan_of`."""
     return Workload(
-        {str(verb): 1.0 for verb in verbs(channel)},
-        operations=len(plan_of(channel).rows),
+        {str(verb): 1.0 for verb in mapped},
+        operations=len(plan_of(mapped).rows),
         warmup=0,
         loop="closed",
         size=SIZE,
@@ -59,11 +60,10 @@ def workload_of(channel: Channel, settle: str) -> Workload:
     )
 
 
-def plan_of(channel: Channel) -> Plan:
+def plan_of(mapped: Sequence[Verb]) -> Plan:
     """`ROUNDS` rounds by the sender; then, by another, the same to find out whether it still works."""
     import numpy as np
 
-    mapped = verbs(channel)
     tells_and_asks = [message for verb, message in ((Verb.TELL, TELL), (Verb.ASK, ASK)) if verb in mapped]
     state = [WRITE, READ] if Verb.SHARE in mapped else []
     load = (tells_and_asks + state) * ROUNDS

@@ -14,8 +14,9 @@ from sandbox.catalogue import catalogue, find
 from sandbox.channel import ASK_GROUP, Channel
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
-from sandbox.faults.crash.judging import judge
-from sandbox.faults.crash.load import SENDER, impatient, verbs
+from sandbox.faults.crash.judging import Fate, Verdict, judge
+from sandbox.faults.crash.load import SENDER, impatient
+from sandbox.faults.crash.load import verbs as offered
 from sandbox.faults.crash.points import Kill, kills
 from sandbox.faults.crash.result import CrashMap, Point
 from sandbox.faults.crash.source import Names, Own, own_source
@@ -27,11 +28,14 @@ from sandbox.harness.session import Session, default_session, end_default_sessio
 
 #: trials that run at the same time: most of one is waiting for a lease
 TOGETHER = 8
+#: how often a kill is tried that has not come about
+TRIES = 2
 
 
 def crash_map(
     channel: str | type[Channel] | Channel,
     *,
+    verbs: Sequence[str] | None = None,
     settle: str = "after",
     only: str | None = None,
     session: Session | None = None,
@@ -41,6 +45,7 @@ def crash_map(
     """Kill a channel just before and just after each of its outside effects; where is it safe, where does it hurt?
 
     channel   a title ("spool"), a file ("mine.py"), a class or a value, also one that is written in a notebook
+    verbs     which are said, such as ["tell"]; None: all that it offers
     settle    "after" the work or "before" it, as in `Workload`
     only      points whose id begins so; None: all of them
     knobs     of the channel
@@ -53,7 +58,9 @@ def crash_map(
     if settle not in ("before", "after"):
         raise BadArgument("settle", expected="before or after", got=settle)
     own = session is None
-    maker = _Maker(found, channel if isinstance(channel, str) else "", settle, session or default_session())
+    mapped = _mapped(found, verbs)
+    named = channel if isinstance(channel, str) else _title(found)
+    maker = _Maker(found, named, mapped, settle, session or default_session())
     try:
         return maker.make(only, progress)
     except KeyboardInterrupt:
@@ -70,31 +77,38 @@ class _Learned:
 
 
 class _Maker:
-    def __init__(self, channel: Channel, named: str, settle: str, session: Session) -> None:
-        self._meant, self._named = channel, named or _title(channel)
+    def __init__(self, channel: Channel, named: str, mapped: tuple[Verb, ...], settle: str, session: Session) -> None:
+        self._meant, self._named, self._mapped = channel, named, mapped
         self._channel, self._settle, self._session = impatient(channel), settle, session
         self._own: Own = own_source(channel)
-        mapped = verbs(channel)
         self._parts = [SENDER]
         self._parts += ["metering-0"] if Verb.TELL in mapped else []
         self._parts += [f"{ASK_GROUP}-0"] if Verb.ASK in mapped else []
         self._stop = threading.Event()
 
     def make(self, only: str | None, show: Callable[[str], None] | bool) -> CrashMap:
-        learned = self._learn()
-        names = Names()
+        learned, names = self._learn(), Names()
+        unharmed = judge(learned.unharmed)
+        if Fate.STUCK in unharmed.fates:  # to kill it would tell nothing
+            return self._map(unharmed, names, [], [])
         chosen = kills(learned.plain, learned.recovering, names)
         if only is not None:
             chosen = _chosen(chosen, only)
         progress = Progress(len(chosen), show)
         points = self._kill_at(chosen, progress)
         progress.end()
+        return self._map(unharmed, names, chosen, points)
+
+    def _map(self, unharmed: Verdict, names: Names, chosen: Sequence[Kill], points: Sequence[Point | None]) -> CrashMap:
+        pairs = list(zip(chosen, points, strict=True))
         return CrashMap(
             channel=self._meant,
             named=self._named,
+            verbs=self._mapped,
             settle=self._settle,
-            unharmed=judge(learned.unharmed),
+            unharmed=unharmed,
             points=tuple(point for point in points if point is not None),
+            missed=tuple(kill for kill, point in pairs if point is None and not kill.again),
             names=names,
         )
 
@@ -136,9 +150,12 @@ class _Maker:
 
     def _point(self, kill: Kill) -> Point | None:
         """None: it did not come to that, as nothing was left to do for whoever would take the place of the killed."""
-        ending = self._try(self._hooks(kill))
         wanted = 1 + kill.successor + kill.again
-        return Point(kill, judge(ending), ending) if len(ending.struck) == wanted else None
+        for _ in range(1 if kill.again else TRIES):
+            ending = self._try(self._hooks(kill))
+            if len(ending.struck) == wanted:
+                return Point(kill, judge(ending), ending)
+        return None
 
     def _hooks(self, kill: Kill) -> dict[str, Hook]:
         name, hooks = kill.who, dict[str, Hook]()
@@ -152,11 +169,21 @@ class _Maker:
         return hooks
 
     def _try(self, hooks: Mapping[str, Hook]) -> Ending:
-        return Trial(self._session, self._channel, self._settle, hooks, self._stop).carry_out()
+        return Trial(self._session, self._channel, self._mapped, self._settle, hooks, self._stop).carry_out()
 
 
 def _example(kills: Sequence[Kill]) -> str:
     return f"One is {kills[0].id}." if kills else "This channel has no effect that could be seen."
+
+
+def _mapped(channel: Channel, verbs: Sequence[str] | None) -> tuple[Verb, ...]:
+    able = offered(channel)
+    if verbs is None:
+        return able
+    if isinstance(verbs, str) or not verbs or not set(verbs) <= set(able):
+        hint = "State that an owner keeps in its memory cannot be mapped." if Verb.SHARE not in able else ""
+        raise BadArgument("verbs", expected=f"some of {', '.join(able)}, as a list", got=verbs, hint=hint)
+    return tuple(verb for verb in able if verb in verbs)
 
 
 def _title(channel: Channel) -> str:

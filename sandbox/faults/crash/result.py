@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.channel import Channel
+from sandbox.exchange.schema import Verb
 from sandbox.faults.crash.judging import Fate, Verdict
+from sandbox.faults.crash.load import verbs
 from sandbox.faults.crash.points import Kill
 from sandbox.faults.crash.source import Names, line_of
 from sandbox.faults.crash.trial import Ending
@@ -65,14 +67,18 @@ class CrashMap:
     """See `crash_map`. Shows itself in a notebook and as text; `save` writes a page, `to_frame` is for tests.
 
     named     how the channel was asked for, if that was by name
+    verbs     what was said
     unharmed  the verdict on a run in which nobody was killed
+    missed    kills that did not come about, although the effect had been seen before: of these nothing is known
     """
 
     channel: Channel
     named: str
+    verbs: tuple[Verb, ...]
     settle: str
     unharmed: Verdict
     points: tuple[Point, ...]
+    missed: tuple[Kill, ...]
     names: Names
 
     @property
@@ -87,8 +93,8 @@ class CrashMap:
 
     @property
     def sound(self) -> bool:
-        """Whether every kill is survived as the channel declares, and a run without any kill is safe."""
-        return not self.breaks_promise and not self.unharmed.broken
+        """Whether every kill has come about and is survived as the channel declares, as is a run without any kill."""
+        return not (self.breaks_promise or self.unharmed.broken or self.missed)
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -121,8 +127,10 @@ class CrashMap:
         """What to type to see one point again."""
         if not self.named:
             policy = "" if self.settle == "after" else ', settle="before"'
-            return f'crash_map(channel{policy}, only="{point.kill.id}")'
+            some = f", verbs={list(map(str, self.verbs))}" if self.verbs != verbs(self.channel) else ""
+            return f'crash_map(channel{some}{policy}, only="{point.kill.id}")'
         policy = "" if self.settle == "after" else " --settle before"
+        policy += f" --verbs {' '.join(self.verbs)}" if self.verbs != verbs(self.channel) else ""
         knobs = "".join(f" -k {name}={value}" for name, value in self._knobs())
         return f"python -m sandbox crash {self.named}{knobs}{policy} --point {point.kill.id}"
 

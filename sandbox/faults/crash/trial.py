@@ -13,12 +13,13 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sandbox.channel import Backlog, Channel
 from sandbox.errors import RunFailed, SandboxError
+from sandbox.exchange.schema import Verb
 from sandbox.faults.crash.load import PROBES, plan_of, workload_of
 from sandbox.guarantees import Delivery
 from sandbox.harness.cast import Cast, Watch
@@ -65,12 +66,18 @@ class Trial:
     """See the module's text. `hooks`: name of a participant -> what watches it."""
 
     def __init__(
-        self, session: Session, channel: Channel, settle: str, hooks: Mapping[str, Hook], stop: threading.Event
+        self,
+        session: Session,
+        channel: Channel,
+        mapped: Sequence[Verb],
+        settle: str,
+        hooks: Mapping[str, Hook],
+        stop: threading.Event,
     ) -> None:
         self._channel, self._hooks, self._stop = channel, hooks, stop
         self._stage = Stage(session, channel, ("metering",))
         self._stage.change(self._hooked)
-        self.cast = Cast(self._stage, workload_of(channel, settle), plan_of(channel))
+        self.cast = Cast(self._stage, workload_of(mapped, settle), plan_of(mapped))
         self._gone: set[str] = set()
         self._complaints: list[str] = []
         self._deadline = time.monotonic() + LONGEST
@@ -143,8 +150,8 @@ class Trial:
         process = self.cast.processes[name]
         if not replace or (process.role is Role.SENDER and not (was_sending and self._left(name))):
             return
-        if len(self._generations(name)) > SUCCESSORS:
-            self._complaints.append(f"{name}, too, could not go on: {self.cast.failed.get(name, 'it died')}")
+        if len(self._generations(name)) > SUCCESSORS or not self.cast.journals[name].exists():
+            self._complaints.append(f"{name} could not go on: {self.cast.failed.get(name, 'it died')}")
             return
         try:
             self.cast.restart(name)
