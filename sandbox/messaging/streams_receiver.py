@@ -21,6 +21,8 @@ from sandbox.messaging.pending import LONGEST, Scan, give_back
 _GRACE = 0.25
 #: tags of the commands whose responses matter; everything else is tagged with the command itself
 _READ, _SCAN, _CLAIM = "read", "scan", "claim"
+#: how refusals begin that will pass: the disk or the memory is full, or the broker is still loading its file
+_FOR_NOW = ("MISCONF", "OOM", "LOADING")
 
 
 class Place(NamedTuple):
@@ -171,6 +173,9 @@ class Receiver(channel.Receiver):
                 continue  # posted: a refusal would change nothing here, the asker's patience or the lease decides
             if isinstance(response, Refused):
                 self._under_way = False
+                if str(response).startswith(_FOR_NOW):
+                    time.sleep(PAUSE)
+                    continue
                 raise RunFailed(f"the broker does not let {self._place.name} read {self._stream}: {response}")
             if tag is _SCAN:
                 self._take_over(line, response)
