@@ -17,7 +17,7 @@ import time
 from abc import ABC
 from collections.abc import Sequence
 from contextvars import Token
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from sandbox.channel import Channel
@@ -38,6 +38,7 @@ class Fault(ABC):
     kind         what is broken
     verb         the exchange that shows best what it does
     instant      it is a moment (a kill), not a window
+    repeats      it hands operations over once more: what is worked twice then is no channel's doing
     own_servers  it breaks a server: the run must not share its servers
     targets      set by `aim`: the participants (or media) that it acts on
     leaves_dead  its targets are gone when it is over, until something restarts them
@@ -50,6 +51,7 @@ class Fault(ABC):
     kind: ClassVar[Kind] = "process"
     verb: ClassVar[str] = "tell"
     instant: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
 
     own_servers: bool = False
     leaves_dead: bool = False
@@ -129,7 +131,7 @@ class Fault(ABC):
     def knobs(self) -> dict[str, Any]:
         """What was set, ready for JSON."""
         fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
-        return {field.name: getattr(self, field.name) for field in fields if field.init}
+        return {each.name: getattr(self, each.name) for each in fields if each.init}
 
     def copy(self, number: int) -> Self:
         """The same fault, untouched, as number so-and-so of a run."""
@@ -167,9 +169,54 @@ class Around:
 
 def first(role: Role, wanted: str, processes: Sequence[Process]) -> tuple[str, ...]:
     """The participant with a role that is wanted by name, or the first one where no name is given."""
-    known = [process.name for process in processes if process.role is role]
+    known = every(role, processes)
     if wanted and wanted not in known:
-        raise BadArgument(role.value, expected="one of " + (", ".join(known) or "none, as there is none"), got=wanted)
+        raise BadArgument(role.value, expected="one of " + ", ".join(known), got=wanted)
+    return (wanted or known[0],)
+
+
+def every(role: Role, processes: Sequence[Process]) -> tuple[str, ...]:
+    """All participants with a role; `BadArgument` when there is none."""
+    known = tuple(process.name for process in processes if process.role is role)
     if not known:
         raise BadArgument(role.value, expected=f"a workload with a {role.value}", got="one without")
-    return (wanted or known[0],)
+    return known
+
+
+@dataclass
+class AtReceiver(Fault):
+    """A fault of one receiver. who: its name; the first one unless set."""
+
+    who: str = field(default="", kw_only=True)
+
+    @property
+    def whom(self) -> str:
+        """For titles."""
+        return ", ".join(self.targets) or "receiver"
+
+    def aim(self, channel: Channel, processes: Sequence[Process]) -> None:
+        """See `Fault.aim`."""
+        self.targets = first(Role.RECEIVER, self.who, processes)
+
+
+@dataclass
+class AtSender(Fault):
+    """A fault of one sender. who: its name; the first one unless set."""
+
+    who: str = field(default="", kw_only=True)
+
+    @property
+    def whom(self) -> str:
+        """For titles."""
+        return ", ".join(self.targets) or "sender"
+
+    def aim(self, channel: Channel, processes: Sequence[Process]) -> None:
+        """See `Fault.aim`."""
+        self.targets = first(Role.SENDER, self.who, processes)
+
+
+def bare(channel: Channel) -> Channel:
+    """What carries the operations, of a channel that another one is wrapped around."""
+    while isinstance(inner := getattr(channel, "channel", None), Channel):
+        channel = inner
+    return channel

@@ -24,13 +24,11 @@ class Kill(HookedFault):
     point    where in its life: see `sandbox.harness.hook`
     nth      at the so-many-th time that it comes to this point while the fault is open
     restart  s after which another process comes in its place; None: it stays away
-    who      a participant's name; the first one unless set
     """
 
     point: str
     nth: int = 1
     restart: float | None = 0.2
-    who: str = ""
 
     instant: ClassVar[bool] = True
     exclusive = True
@@ -89,7 +87,7 @@ class Revival:
         self._noticed = self._noticed or now
         if now < self._noticed + self._after:
             return False
-        gone = [name for name in map(cast.playing, fault.targets) if _is_gone(cast, name)]
+        gone = [name for name in map(cast.playing, fault.targets) if is_gone(cast, name)]
         if not gone and now < self._noticed + self._after + _GONE:
             return False
         for name in gone:
@@ -106,5 +104,6 @@ def bring_back(cast: Cast, name: str) -> None:
         cast.failed[cast.playing(name)] = str(error)
 
 
-def _is_gone(cast: Cast, name: str) -> bool:
+def is_gone(cast: Cast, name: str) -> bool:
+    """Whether its process has ended."""
     return cast.session.exit_status(cast[name].pid) is not None

@@ -3,7 +3,7 @@
 The history's facts then hold
 
     faults     one entry a fault: name, title, kind, knobs, planned [at, until], opened, healed (s after the run's
-               start, None for what never was), instant, witnesses
+               start, None for what never was), instant, repeats, witnesses
     injected   what was really done, in order of time: [ns after the run's start, name of the fault, in words]
 """
 
@@ -77,6 +77,7 @@ class Entry:
             "opened": max(0.0, (opened - start) / 1e9) if opened else None,
             "healed": max(0.0, (healed - start) / 1e9) if healed else None,
             "instant": fault.instant,
+            "repeats": fault.repeats,
             "witnesses": fault.witnesses(),
         }
 

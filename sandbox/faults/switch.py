@@ -92,6 +92,11 @@ class Within(Hook):
         """On record under the number of its fault."""
         super().witness(operation, self.fault.number)
 
+    def choose(self, operation: int) -> bool:
+        """Whether this operation is the chosen one: the first that is asked for, in whatever participant."""
+        self.switch.chosen = self.switch.chosen or operation
+        return bool(self.switch.chosen == operation)
+
     def strike(self, operation: int) -> None:
         """Put on record that it strikes, where all can see it."""
         self.switch.strikes += 1

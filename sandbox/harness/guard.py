@@ -135,7 +135,7 @@ class Guard:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=_as_server,
                 cwd=self._folder,
             )
         self._servers[process.pid] = process
@@ -171,6 +171,11 @@ class Guard:
                 os.write(self._ledger, f"-{pid}\n".encode())
                 if report:
                     self._send({"exited": pid, "status": code})
+
+
+def _as_server() -> None:
+    die_with_parent()
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file that must not grow is an error to it, and not its death
 
 
 def _preload() -> None:

@@ -12,9 +12,10 @@ from sandbox.exchange.schema import Verb
 from sandbox.guarantees import Delivery, Share
 from sandbox.harness import checker
 from sandbox.harness.checker import Accounts, State, Verdict
-from sandbox.harness.history import History
+from sandbox.harness.history import History, Role
+from sandbox.harness.journal import Event
 from sandbox.harness.measure import QUOTED, Measure, Quantile, Samples, quantiles, samples
-from sandbox.harness.plan import READ, WRITE
+from sandbox.harness.plan import MESSAGES_OF, READ, WRITE
 from sandbox.harness.words import duration, html_table, plural, text_table
 
 if TYPE_CHECKING:
@@ -188,6 +189,9 @@ def _delivery_findings(result: Result) -> list[str]:
                 found.append(f"{verb}: {number} of {accounts.intended} were {what}.")
         if accounts.duplicated:  # of one operation there may be many
             found.append(f"{verb}: {plural(accounts.duplicated, 'time')} one of {accounts.intended} was worked again.")
+        aside = _set_aside(result.history, verb)
+        if aside:
+            found.append(f"{verb}: {aside} of {accounts.intended} were set aside by their receiver, and not worked.")
         found += _broken_promises(result, verb, accounts)
     return found
 
@@ -196,12 +200,29 @@ def _broken_promises(result: Result, verb: Verb, accounts: Accounts) -> list[str
     promise = result.history.guarantees.of(verb)
     if isinstance(promise, Share):
         return []
-    name = result.history.channel
-    if promise.delivery is Delivery.AT_LEAST_ONCE and accounts.lost and result.history.workload.settle == "after":
+    name, history = result.history.channel, result.history
+    lost = (accounts.lost or 0) - _set_aside(history, verb)  # delivered, and refused by the one who should work it
+    if promise.delivery is Delivery.AT_LEAST_ONCE and lost > 0 and history.workload.settle == "after":
         return [f"{name} promises at least once for {verb} and did not keep it."]
-    if promise.delivery is Delivery.AT_MOST_ONCE and accounts.duplicated:
+    sent_again = sum(each["witnesses"] for each in history.facts.get("faults", ()) if each.get("repeats"))
+    if promise.delivery is Delivery.AT_MOST_ONCE and (accounts.duplicated or 0) > sent_again:
         return [f"{name} promises at most once for {verb} and did not keep it."]
     return []
+
+
+def _set_aside(history: History, verb: Verb) -> int:
+    """How many operations a group's receivers have set aside, and none of them has ever worked."""
+    import numpy as np
+
+    mine = np.isin(history.plan.rows["message"], MESSAGES_OF[verb])
+    count = 0
+    for group in history.groups_of(verb):
+        worked = checker.deliveries(history, group) > 0
+        aside = history.of(Event.SET_ASIDE)
+        aside = aside[np.isin(aside["process"], history.indices(Role.RECEIVER, group))]["operation"]
+        aside = np.unique(aside[(aside >= 1) & (aside <= len(mine))]) - 1
+        count += int(np.sum(mine[aside] & ~worked[aside]))
+    return count
 
 
 def _business_findings(result: Result) -> list[str]:

@@ -34,7 +34,17 @@ def faults() -> dict[str, type[Fault]]:
 def applicable(channel: str | type[Channel] | Channel) -> dict[str, str]:
     """Name of every fault -> why a channel cannot have it; "" for those that it can have."""
     value = find_channel(channel)
-    return {name: kind().why_not(value) for name, kind in faults().items()}
+    return {fault.name(): fault.why_not(value) for fault in every_fault()}
+
+
+def every_fault() -> list[Fault]:
+    """One of each, with its knobs as they come; not those that have to be told something (`Restart`: whom)."""
+    return [kind() for kind in faults().values() if _stands_alone(kind)]
+
+
+def _stands_alone(kind: type[Fault]) -> bool:
+    parameters = inspect.signature(kind).parameters.values()
+    return all(parameter.default is not parameter.empty for parameter in parameters)
 
 
 def find_fault(named: str | type[Fault] | Fault, **knobs: Any) -> Fault:
@@ -50,7 +60,7 @@ def find_fault(named: str | type[Fault] | Fault, **knobs: Any) -> Fault:
         kind = named
     else:
         raise BadArgument("fault", expected="a name, a file, a fault class or a fault", got=named)
-    known = list(kind().knobs())
+    known = list(inspect.signature(kind).parameters)
     for knob in knobs:
         if knob not in known:
             raise BadArgument(f"knob of {kind.name()}", expected="one of " + (", ".join(known) or "none"), got=knob)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.channel import Channel
 from sandbox.errors import BadArgument
-from sandbox.faults.fault import first
+from sandbox.faults.fault import AtReceiver
 from sandbox.faults.killing import Kill
-from sandbox.harness.history import Process, Role
 
 WHEN = {
     "taken": "before the work",
@@ -20,10 +17,11 @@ WHEN = {
 
 
 @dataclass
-class KillReceiver(Kill):
+class KillReceiver(AtReceiver, Kill):
     """SIGKILL with a delivery in hand. Knobs as in `Kill`.
 
-    point   "taken": before the work; "working": during it; "worked": done, neither answered nor settled; "settled"
+    point   "taken": before the work; "working": during it; "worked": done, neither answered nor settled; "settled":
+            the receiver has said that it is done with it, which the channel may not have carried out yet
     """
 
     point: str = "working"
@@ -36,8 +34,4 @@ class KillReceiver(Kill):
     @property
     def title(self) -> str:
         """See `Fault.title`."""
-        return f"{', '.join(self.targets) or 'receiver'} killed {WHEN[self.point]}"
-
-    def aim(self, channel: Channel, processes: Sequence[Process]) -> None:
-        """See `Fault.aim`."""
-        self.targets = first(Role.RECEIVER, self.who, processes)
+        return f"{self.whom} killed {WHEN[self.point]}"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.channel import Channel
 from sandbox.errors import BadArgument
-from sandbox.faults.fault import first
+from sandbox.faults.fault import AtSender
 from sandbox.faults.killing import Kill
-from sandbox.harness.history import Process, Role
 
 WHEN = {"begin": "before it hands over", "begun": "after it has handed over, before it knows"}
 
 
 @dataclass
-class KillSender(Kill):
+class KillSender(AtSender, Kill):
     """SIGKILL; the one in its place goes on with what was not begun. Knobs as in `Kill`.
 
     point   "begin": it has decided to send; "begun": `Sender.begin` has returned, the outcome is not known
@@ -31,8 +28,4 @@ class KillSender(Kill):
     @property
     def title(self) -> str:
         """See `Fault.title`."""
-        return f"{', '.join(self.targets) or 'sender'} killed {WHEN[self.point]}"
-
-    def aim(self, channel: Channel, processes: Sequence[Process]) -> None:
-        """See `Fault.aim`."""
-        self.targets = first(Role.SENDER, self.who, processes)
+        return f"{self.whom} killed {WHEN[self.point]}"

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.channel import Channel
-from sandbox.faults.fault import Fault, first
-from sandbox.harness.history import Process, Role
+from sandbox.faults.fault import AtReceiver
 
 if TYPE_CHECKING:
     from sandbox.harness.cast import Cast
 
 
 @dataclass
-class PauseReceiver(Fault):
-    """SIGSTOP, and SIGCONT when it is healed.
-
-    who  a receiver's name; the first one unless set
-    """
-
-    who: str = ""
+class PauseReceiver(AtReceiver):
+    """SIGSTOP, and SIGCONT when it is healed."""
 
     exclusive = True
 
     @property
     def title(self) -> str:
         """See `Fault.title`."""
-        return f"{', '.join(self.targets) or 'receiver'} paused"
-
-    def aim(self, channel: Channel, processes: Sequence[Process]) -> None:
-        """See `Fault.aim`."""
-        self.targets = first(Role.RECEIVER, self.who, processes)
+        return f"{self.whom} paused"
 
     def open(self, cast: Cast) -> None:
         """See `Fault.open`."""

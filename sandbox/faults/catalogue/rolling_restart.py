@@ -1,0 +1,61 @@
+"""All receivers are restarted in order, one after the other, as an upgrade does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sandbox.channel import Channel
+from sandbox.errors import RunFailed
+from sandbox.faults.fault import Fault, every
+from sandbox.faults.killing import bring_back
+from sandbox.harness.history import Process, Role
+
+if TYPE_CHECKING:
+    from sandbox.harness.cast import Cast
+
+
+@dataclass
+class RollingRestart(Fault):
+    """Each receiver is asked to end, has closed its end, and a new process comes in its place.
+
+    pause   s between two of them
+    """
+
+    pause: float = 0.1
+
+    exclusive = True
+
+    @property
+    def title(self) -> str:
+        """See `Fault.title`."""
+        return "rolling restart of the receivers"
+
+    def aim(self, channel: Channel, processes: Sequence[Process]) -> None:
+        """See `Fault.aim`."""
+        self.targets = every(Role.RECEIVER, processes)
+
+    def open(self, cast: Cast) -> None:
+        """See `Fault.open`."""
+        self._left, self._next = list(self.targets), time.monotonic()
+
+    def watch(self, cast: Cast) -> None:
+        """See `Fault.watch`."""
+        if not self._left or time.monotonic() < self._next:
+            return
+        name = cast.playing(self._left.pop(0))
+        try:
+            cast.stop(name)
+        except RunFailed:  # it does not end when it is asked to: then as an operator would
+            cast.kill(name)
+        bring_back(cast, name)
+        self.touch(f"{name} ended, {cast.playing(name)} in its place")
+        self._next = time.monotonic() + self.pause
+        if not self._left:
+            self.ended = time.monotonic_ns()
+
+    def busy(self, cast: Cast) -> bool:
+        """See `Fault.busy`: none is left out."""
+        return bool(self._left)
