@@ -17,7 +17,7 @@ from msgspec.structs import asdict, replace
 
 from sandbox import channel
 from sandbox.channel import Backlog, Channel, Outcome, Receiver, Status
-from sandbox.errors import Definite, VersionMismatch
+from sandbox.errors import Definite, Refusal, VersionMismatch
 from sandbox.exchange.release import Release
 from sandbox.exchange.schema import (
     CreateVolume,
@@ -127,7 +127,10 @@ class Negotiating(Channel):
     def sender(self, site: Site, schema: Schema, name: str) -> Sender:
         """See `Channel.sender`."""
         return Sender(
-            self.channel.sender(site, schema, name), self.channel.sender(site, self.schema, f"{name}_old"), self.schema
+            self.channel.sender(site, schema, name),
+            self.channel.sender(site, self.schema, f"{name}_old"),
+            schema,
+            self.schema,
         )
 
     def receiver(self, site: Site, schema: Schema, group: str, name: str) -> Receiver:
@@ -142,8 +145,9 @@ class Negotiating(Channel):
 class Sender(channel.Sender):
     """Calls as new as it may. `capped`: it has been refused, and calls in the older version from then on."""
 
-    def __init__(self, newest: channel.Sender, oldest: channel.Sender, schema: Schema) -> None:
-        self._newest, self._oldest, self._schema = newest, oldest, schema
+    def __init__(self, newest: channel.Sender, oldest: channel.Sender, new: Schema, old: Schema) -> None:
+        self._newest, self._oldest, self._new, self._old = newest, oldest, new, old
+        self._called_old: dict[int, str] = {}
         self._open: dict[int, list[Operation]] = {}  # what one operation says in two messages has one id
         self._failed: list[Outcome] = []
         self.capped = False
@@ -158,7 +162,7 @@ class Sender(channel.Sender):
 
     def outcomes(self, timeout: float) -> list[Outcome]:
         """See `channel.Sender.outcomes`; those of refused calls come when they have been called again."""
-        found = self._oldest.outcomes(0 if self._open else timeout)
+        found = [self._upgraded(outcome) for outcome in self._oldest.outcomes(0 if self._open else timeout)]
         wait = min(timeout, _LOOK) if self.capped else timeout
         for outcome in self._newest.outcomes(0 if found or not self._open else wait):
             operation = self._closed(outcome)
@@ -192,6 +196,14 @@ class Sender(channel.Sender):
 
     def _downgraded(self, operation: Operation) -> Operation:
         """The operation as the older schema has it: without what only the newer one knows."""
-        message = self._schema.message(operation.message)
+        message = self._old.message(operation.message)
+        self._called_old[operation.id] = operation.message
         known = {field: value for field, value in asdict(operation.body).items() if field in message.columns()}
-        return Operation(operation.id, operation.message, self._schema.convert(operation.message, known))
+        return Operation(operation.id, operation.message, self._old.convert(operation.message, known))
+
+    def _upgraded(self, outcome: Outcome) -> Outcome:
+        """The outcome of an older call, its answer as the newer schema has it."""
+        if outcome.answer is None or isinstance(outcome.answer, Refusal):
+            return outcome
+        name = self._called_old[outcome.operation]
+        return replace(outcome, answer=self._new.convert_answer(name, asdict(outcome.answer)))
