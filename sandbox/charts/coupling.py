@@ -72,8 +72,9 @@ def _grid(matrix: Matrix, cells: Sequence[Cell], practised: bool) -> Grid:
     orders = [order for order in Order if any(cell.order is order for cell in cells)]
     styles = {cell.channel: cell.style for cell in cells}
     heads = tuple(Head(name, style, tuple(ORDERS[order] for order in orders)) for name, style in styles.items())
-    key = tuple((paint, word, meaning) for paint, word, _, meaning in WORDS.values()) + WIDE
-    empty = Grid(TITLES[practised], heads, (), key)
+    empty = Grid(TITLES[practised], heads, (), ())
+    both = "{}, {}" if empty.column < NARROW else "{}"
+    key = tuple((paint, both.format(word, letter), meaning) for paint, word, letter, meaning in WORDS.values()) + WIDE
     rows = []
     for name, shown in matrix.changes.items():
         mine = [cell for channel in styles for cell in matrix.of(name, channel, practised)]
@@ -88,7 +89,7 @@ def _fields(cells: Sequence[Cell], orders: int, column: float) -> tuple[Field, .
         mine = cells[first : first + orders]
         ordered = [cell for cell in mine if cell.why_not != ONE_ORDER]
         if len(ordered) == 1:
-            found.append(replace(_field(ordered[0], first, column), span=orders))
+            found.append(replace(_field(ordered[0], first, orders * column), span=orders))
             continue
         for index, cell in enumerate(mine, start=first):
             field = _field(cell, index, column)

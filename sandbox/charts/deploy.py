@@ -31,7 +31,7 @@ KEY = (
     (DELAYED, "... first", "only if this side is renewed before the other"),
     (TOGETHER, "together", "both at once; after draining: and nothing written by the old may be left"),
     (NEVER, "no", "there is one order, and it is not safe"),
-    (SILENT, "... else W", "done otherwise, the books are silently wrong"),
+    (SILENT, "WRONG", "done otherwise (or in the only order), the books are silently wrong"),
 )
 NOTE = (
     "Backward: the new receiver reads what the old sender writes and has written; forward: the old receiver reads what "

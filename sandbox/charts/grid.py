@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -122,9 +123,9 @@ class Grid:
         for head in self.heads:
             span = len(head.columns) or 1
             middle = self._left(column) + span * self.column / 2
-            name = "\n".join(textwrap.wrap(head.name, max(6, int(span * self.column / 0.115))))
-            axes.text(middle, top + 0.16, name, weight="bold", ha="center", va="center", size=12)
-            axes.text(middle, top + 0.42, head.below, color=QUIET, ha="center", va="center", size=10)
+            name = "\n".join(broken(head.name, int(span * self.column / 0.115)))
+            axes.text(middle, top + 0.3, name, weight="bold", ha="center", va="bottom", size=12, linespacing=1.0)
+            axes.text(middle, top + 0.44, head.below, color=QUIET, ha="center", va="center", size=10)
             for index, text in enumerate(head.columns):
                 at = self._left(column + index) + self.column / 2
                 size = min(9.0, 9.0 * self.column / 0.57)
@@ -180,13 +181,23 @@ class Grid:
 
         for paint, word, meaning in self.key:
             box = (panels.MARGIN, top - 0.11)
-            axes.add_patch(Rectangle(box, 0.85, 0.24, facecolor=paint.fill, edgecolor=QUIET, linewidth=0.8))
+            axes.add_patch(Rectangle(box, 1.0, 0.24, facecolor=paint.fill, edgecolor=QUIET, linewidth=0.8))
             style = "italic" if paint.italic else "normal"
             weight = "bold" if paint.bold else "normal"
             place = {"ha": "center", "va": "center", "size": 9.5}
-            axes.text(panels.MARGIN + 0.425, top + 0.01, word, color=paint.ink, weight=weight, style=style, **place)  # type: ignore[arg-type]
-            axes.text(panels.MARGIN + 1.0, top + 0.01, meaning, ha="left", va="center", size=11)
+            axes.text(panels.MARGIN + 0.5, top + 0.01, word, color=paint.ink, weight=weight, style=style, **place)  # type: ignore[arg-type]
+            axes.text(panels.MARGIN + 1.15, top + 0.01, meaning, ha="left", va="center", size=11)
             top += panels.KEY_LINE
+
+
+def broken(name: str, room: int) -> list[str]:
+    """A name in lines of so many characters, broken at its underscores."""
+    lines = [""]
+    for part in re.split(r"(?<=[_ (,])", name):
+        if lines[-1] and len(lines[-1]) + len(part) > room:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def merged(fields: Sequence[Field]) -> tuple[Field, ...]:
