@@ -133,7 +133,8 @@ def test_a_cell_is_run_again_by_the_name_that_is_printed(matrix: Matrix, session
 
 
 def test_the_evidence_shows_what_was_meant_sent_and_billed(matrix: Matrix) -> None:
-    shown = str(evidence(matrix.cell("change_unit/spool/sender_first")))
+    cell = matrix.cell("change_unit/spool/sender_first")
+    shown = str(evidence(cell))
     assert "Silently wrong: the books are wrong, and nobody was told." in shown
     assert "too little by a factor of 1,048,576" in shown
     assert re.search(
