@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ import pytest
 from sandbox.catalogue import find, sound_channels
 from sandbox.channel import Backlog, Channel
 from sandbox.errors import BadArgument, ServerUnavailable
-from sandbox.exchange.schema import Schema
+from sandbox.exchange.schema import Schema, Verb
 from sandbox.faults.crash import CrashMap, Fate, crash_map
 from sandbox.faults.crash.command import add
 from sandbox.faults.crash.source import Own, own_source
@@ -205,10 +205,12 @@ def test_one_point_can_be_seen_again(session: Session, removes: CrashMap) -> Non
     assert "struck" in set(found.points[0].ending.history.to_frame()["event"])
 
 
-def test_the_command_names_a_channel_of_the_catalogue_and_its_knobs(session: Session) -> None:
-    found = crash_map("spool", session=session, progress=False, only="metering.box", flush=True)
-    command = found.command(found.points[0])
-    assert command == f"python -m sandbox crash spool -k flush=True --point {found.points[0].kill.id}"
+def test_the_command_names_a_channel_of_the_catalogue_and_its_knobs(keeps: CrashMap) -> None:
+    point = keeps.points[0]
+    assert keeps.command(point) == f'crash_map(channel, only="{point.kill.id}")'
+    found = replace(keeps, channel=Spool(flush=True), named="spool", verbs=(Verb.TELL,), settle="before")
+    knobs = "-k flush=True --settle before --verbs tell"
+    assert found.command(point) == f"python -m sandbox crash spool {knobs} --point {point.kill.id}"
 
 
 def test_a_channel_written_in_a_notebook_cell_is_painted_in_its_cell(session: Session) -> None:
@@ -267,10 +269,10 @@ def test_a_channel_that_fails_by_itself_is_told_so(session: Session) -> None:
 
 
 def test_only_the_verbs_that_are_asked_for_are_said(session: Session) -> None:
-    found = crash_map("spool", verbs=["tell"], session=session, progress=False, only="sender")
+    found = crash_map("rename", verbs=["tell"], session=session, progress=False, only="metering")
     messages = {*found.points[0].ending.history.to_frame()["message"]} - {""}
     assert messages == {"image_downloaded"}
-    assert " --verbs tell --point " in found.command(found.points[0])
+    assert {point.kill.who for point in found.points} == {"metering-0"}
 
 
 def test_a_channel_without_any_effect_has_an_empty_map(session: Session) -> None:

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,6 @@ from sandbox.harness.session import Session, default_session, end_default_sessio
 
 #: trials that run at the same time: most of one is waiting for a lease
 TOGETHER = 8
-#: how often a kill is tried that has not come about
-TRIES = 2
 
 
 def crash_map(
@@ -151,8 +149,8 @@ class _Maker:
     def _point(self, kill: Kill) -> Point | None:
         """None: it did not come to that, as nothing was left to do for whoever would take the place of the killed."""
         wanted = 1 + kill.successor + kill.again
-        for _ in range(1 if kill.again else TRIES):
-            ending = self._try(self._hooks(kill))
+        for strike in [kill.strike] if kill.again else kill.strike.relaxed():
+            ending = self._try(self._hooks(replace(kill, strike=strike)))
             if len(ending.struck) == wanted:
                 return Point(kill, judge(ending), ending)
         return None

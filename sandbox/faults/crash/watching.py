@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -62,6 +62,17 @@ class Strike:
     after: bool
     epoch: int | None = None
     nth: int = 0
+    any_way: bool = False  #: whatever lines have led there
+
+    def relaxed(self) -> list[Strike]:
+        """This one and two that are met more easily: which way is taken, and when, may depend on who is faster."""
+        whenever = replace(self, epoch=None)
+        return [self, whenever, replace(whenever, any_way=True)]
+
+    def meets(self, spot: Spot, after: bool) -> bool:
+        """Whether it is to be here, or may be."""
+        same = spot[:3] == self.spot[:3] if self.any_way else spot == self.spot
+        return same and after == self.after
 
 
 class Watching(Hook):
@@ -167,7 +178,7 @@ class Watching(Hook):
 
     def _strike_if(self, spot: Spot, after: bool) -> None:
         strike = self._strike
-        if strike is None or strike.spot != spot or strike.after != after:
+        if strike is None or not strike.meets(spot, after):
             return
         if strike.epoch is None or (strike.epoch == self._epoch and strike.nth == self._times[spot, self._epoch]):
             self.die(0)
