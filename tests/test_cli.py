@@ -23,7 +23,7 @@ def ran(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("command", ["compare", "run", "sweep", "channels", "doctor", "notebooks", "bench"])
+@pytest.mark.parametrize("command", ["compare", "run", "sweep", "coupling", "channels", "doctor", "notebooks", "bench"])
 def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     done = sandbox(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
@@ -99,8 +99,17 @@ def test_compare_writes_the_whole_set_of_files(tmp_path: Path) -> None:
     charts = sorted(folder.glob("*.png"))
     assert charts
     assert all(chart.with_suffix(".txt").read_text().strip() for chart in charts)
-    assert figures["valid"] is (done.returncode == 0)
+    matrix = json.loads((folder / "coupling" / "result.json").read_text())
+    measured = not any(cell["trouble"] for cell in matrix["cells"])
+    assert (figures["valid"] and measured) is (done.returncode == 0)
     assert {cell["channel"] for cell in figures["cells"]} >= {"spool", "socket", "streams", "compare_and_swap"}
     assert len(list(folder.glob("histories/*.npz"))) == len(figures["cells"])
     assert str(folder.name) in done.stdout
     assert all(cell["channel"] in report for cell in figures["cells"])
+    # And beside it what breaks when one side changes, which loads by itself
+    from sandbox import load
+
+    beside = load(folder / "coupling")
+    assert 'href="coupling/coupling.html"' in report
+    assert beside.title in report
+    assert all(sentence in done.stdout for sentence in beside.sentences())

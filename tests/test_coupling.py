@@ -323,6 +323,17 @@ def test_every_change_shows_both_versions_in_full() -> None:
                 assert version.lines.added + version.lines.removed > 0 or version.before == version.after
 
 
+def test_what_the_best_practice_buys_and_costs_stands_beside_each_other(matrix: Matrix) -> None:
+    from sandbox.coupling.views import practice_table
+
+    rows = {row[0]: row[1:] for row in practice_table(matrix)[1]}
+    hold, practised, lines, more_lines = rows["rename a field"]
+    assert (hold, practised) == ("0 of 5", "5 of 5")
+    assert lines.startswith("sender +")
+    assert "beforehand" in more_lines
+    assert rows["the receiver is away"][1] == "store it in between: another style"
+
+
 # --- without an edit anywhere ------------------------------------------------------------------------
 
 

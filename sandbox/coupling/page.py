@@ -14,7 +14,7 @@ from sandbox.coupling.cells import Cell, Matrix, in_business_terms
 from sandbox.coupling.change import Order
 from sandbox.coupling.trial import ONE_ORDER
 from sandbox.coupling.verdict import Answer
-from sandbox.coupling.views import compatibility_table, deploy_table
+from sandbox.coupling.views import compatibility_table, deploy_table, practice_table
 from sandbox.harness.words import html_table
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ $silent
 <p>Backward: the new receiver reads what the old sender writes and has written. Forward: the old receiver reads what
 the new sender writes. Full: both. Behind an arrow: with the best practice.</p>
 <div class="wide">$compatibility</div>
+<h2>What the best practice buys, and what it costs</h2>
+<p>Cells that hold (work, at once or later) of those that were tried; lines of source added, removed and written
+beforehand, counted by machine; statements that changed the medium.</p>
+<div class="wide">$practice</div>
 <h2>Charts</h2>
 $charts
 <h2>How to read this</h2>
@@ -101,6 +105,7 @@ def page(matrix: Matrix, charts: Sequence[Chart], links: Mapping[str, str]) -> s
         practised=_matrix(matrix, True, links),
         deploy=html_table(*deploy_table(matrix, False), caption="As everybody does it"),
         deploy_practised=html_table(*deploy_table(matrix, True), caption="With the best practice"),
+        practice=html_table(*practice_table(matrix)),
         compatibility=html_table(*compatibility_table(matrix)),
         charts="\n".join(chart.html() for chart in charts),
     )
@@ -162,5 +167,7 @@ def _field(cell: Cell, span: int, links: Mapping[str, str]) -> str:
     if cell.verdict is None:
         return f'<td class="none" colspan="{span}">{html.escape(cell.text)}</td>'
     kind, word = WORDS[cell.verdict.answer]
-    said = html.escape(in_business_terms(cell))
+    who = ", ".join(f"{name} {times}" for name, times in cell.verdict.noticed_by.items()) or "nobody"
+    after = "" if cell.verdict.after is None else f", after {cell.verdict.after * 1e3:.3g} ms"
+    said = html.escape(f"{in_business_terms(cell)}; noticed by {who}{after}")
     return f'<td class="{kind}" colspan="{span}" title="{said}">{_linked(word, cell, links)}</td>'

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sandbox.coupling.cells import Cell, Matrix
 from sandbox.coupling.change import Order
-from sandbox.coupling.trial import ONE_ORDER
+from sandbox.coupling.trial import NO_ORDER, ONE_ORDER
 from sandbox.coupling.verdict import Answer
+from sandbox.harness.words import plural
 
 #: in a matrix of some orders only
 UNTRIED = "not all orders were tried"
@@ -109,6 +111,32 @@ def compatibility_table(matrix: Matrix) -> tuple[list[str], list[list[str]]]:
             row.append(f"{plain} -> {practised}" if better else str(plain))
         rows.append(row)
     return ["change", *matrix.channels], rows
+
+
+def practice_table(matrix: Matrix) -> tuple[list[str], list[list[str]]]:
+    """What the best practice of each change buys (cells that hold, of those tried) and what it costs (lines)."""
+    rows = []
+    for name, shown in matrix.changes.items():
+        plain, practised = ([c for c in matrix.cells if (c.change, c.practised) == (name, p)] for p in (False, True))
+        rows.append([shown.title, _hold(plain), _hold(practised), _lines(plain), _lines(practised)])
+    return ["change", "hold", "hold with the best practice", "lines edited", "lines with the best practice"], rows
+
+
+def _hold(cells: Sequence[Cell]) -> str:
+    tried = [cell for cell in cells if cell.verdict is not None]
+    if not tried:
+        return next((cell.text for cell in cells if cell.why_not not in (ONE_ORDER, NO_ORDER)), "not tried")
+    return f"{sum(cell.holds for cell in tried)} of {len(tried)}"
+
+
+def _lines(cells: Sequence[Cell]) -> str:
+    """At the sender and the receiver, the same for all channels; statements in the medium where there are any."""
+    counted = [cell.edits for cell in cells if cell.edits is not None]
+    if not counted:
+        return "-"
+    medium = max(len(each.medium) for each in counted)
+    said = f"sender {counted[0].sender}, receiver {counted[0].receiver}"
+    return f"{said}, {plural(medium, 'statement')} in the database" if medium else said
 
 
 def _by_order(matrix: Matrix, change: str, channel: str, practised: bool) -> dict[Order, Cell]:
