@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sandbox.checkup import Examination
     from sandbox.coupling.cells import Matrix
     from sandbox.faults.fault import Fault, Planned
+    from sandbox.faults.plan import FaultPlan
     from sandbox.harness.comparison import Comparison
     from sandbox.harness.sweep_result import Sweep
     from sandbox.listing import Listing
@@ -33,7 +34,7 @@ def run(
     *,
     session: Session | None = None,
     interventions: Sequence[Intervention] = (),
-    faults: Sequence[Fault | Planned] = (),
+    faults: Sequence[Fault | Planned] | FaultPlan = (),
     **knobs: Any,
 ) -> Result:
     """One workload on one channel; returns when all of it is accounted for.
@@ -50,7 +51,8 @@ def run(
     if faults:
         from sandbox.faults.plan import FaultPlan
 
-        director = FaultPlan(faults, beside=director)
+        # a plan directs one run; who gives one twice means the same faults twice
+        director = FaultPlan(faults.planned if isinstance(faults, FaultPlan) else faults, beside=director)
     return Result(run_history(find(channel, **knobs), workload or Workload(), session, director=director))
 
 

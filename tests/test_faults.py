@@ -285,6 +285,14 @@ def test_a_drawn_schedule_is_one_that_can_be_carried_out(channel: Channel) -> No
         plan.check(channel, small(600))
 
 
+def test_a_schedule_can_be_run_and_run_again(session: Session) -> None:
+    plan = schedule(3, QUICK, small(120), 3, among=[SlowReceiver(by=0.005), KillReceiver(restart=0.02)])
+
+    for _ in range(2):
+        result = run(QUICK, small(120), session=session, faults=plan)
+        assert [fault["witnesses"] > 0 for fault in result.history.facts["faults"]] == [True] * len(plan.planned)
+
+
 def test_a_schedule_wants_a_load_that_ends_and_a_fault_that_applies() -> None:
     with pytest.raises(BadArgument, match="open loop"):
         schedule(1, QUICK, small(loop="closed"), 3)

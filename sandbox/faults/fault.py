@@ -39,6 +39,7 @@ class Fault(ABC):
     verb         the exchange that shows best what it does
     instant      it is a moment (a kill), not a window
     repeats      it hands operations over once more: what is worked twice then is no channel's doing
+    power_cut    only what was flushed to disk before it was accepted is promised to survive it
     own_servers  it breaks a server: the run must not share its servers
     targets      set by `aim`: the participants (or media) that it acts on
     leaves_dead  its targets are gone when it is over, until something restarts them
@@ -52,6 +53,7 @@ class Fault(ABC):
     verb: ClassVar[str] = "tell"
     instant: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
+    power_cut: ClassVar[bool] = False
 
     own_servers: bool = False
     leaves_dead: bool = False

@@ -3,7 +3,7 @@
 The history's facts then hold
 
     faults     one entry a fault: name, title, kind, knobs, planned [at, until], opened, healed (s after the run's
-               start, None for what never was), instant, repeats, witnesses
+               start, None for what never was), what else `Fault` says of it, witnesses
     injected   what was really done, in order of time: [ns after the run's start, name of the fault, in words]
 """
 
@@ -78,6 +78,7 @@ class Entry:
             "healed": max(0.0, (healed - start) / 1e9) if healed else None,
             "instant": fault.instant,
             "repeats": fault.repeats,
+            "power_cut": fault.power_cut,
             "witnesses": fault.witnesses(),
         }
 

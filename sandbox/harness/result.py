@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.exchange import oracles
 from sandbox.exchange.schema import Verb
-from sandbox.guarantees import Delivery, Share
+from sandbox.guarantees import Acceptor, Delivery, Share
 from sandbox.harness import checker
 from sandbox.harness.checker import Accounts, State, Verdict
 from sandbox.harness.history import History, Role
@@ -201,10 +201,13 @@ def _broken_promises(result: Result, verb: Verb, accounts: Accounts) -> list[str
     if isinstance(promise, Share):
         return []
     name, history = result.history.channel, result.history
+    faults = history.facts.get("faults", ())
     lost = (accounts.lost or 0) - _set_aside(history, verb)  # delivered, and refused by the one who should work it
+    if promise.accepted_by is not Acceptor.DISK and any(each.get("power_cut") for each in faults):
+        lost = 0  # nobody has said that it would survive that
     if promise.delivery is Delivery.AT_LEAST_ONCE and lost > 0 and history.workload.settle == "after":
         return [f"{name} promises at least once for {verb} and did not keep it."]
-    sent_again = sum(each["witnesses"] for each in history.facts.get("faults", ()) if each.get("repeats"))
+    sent_again = sum(each["witnesses"] for each in faults if each.get("repeats"))
     if promise.delivery is Delivery.AT_MOST_ONCE and (accounts.duplicated or 0) > sent_again:
         return [f"{name} promises at most once for {verb} and did not keep it."]
     return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Operation
 from sandbox.faults.fault import AtSender, Kind
 from sandbox.faults.meddling import Meddling, Sender
-from sandbox.faults.meeting import operations_begun
+from sandbox.faults.meeting import operations_open
 from sandbox.faults.switch import Within
 from sandbox.harness.history import Process
 from sandbox.harness.stage import Stage
@@ -51,7 +52,7 @@ class DiskFull(AtSender, Meddling):
         """See `Fault.aim`."""
         super().aim(channel, processes)
         self._media, self.own_servers = channel.needs, bool(channel.needs)
-        self._begun, self._met = -1, 0
+        self._since = self._met = 0
         if self._media:
             self.targets = self._media
 
@@ -67,15 +68,15 @@ class DiskFull(AtSender, Meddling):
         for medium in self._media:
             for pid in cast.session.server(medium).processes():
                 _limit(pid, full=True)
-            self._begun = operations_begun(cast)
+            self._since = time.monotonic_ns()
             self.touch(f"{medium} cannot write")
 
     def heal(self, cast: Cast) -> None:
         """See `Fault.heal`."""
         super().heal(cast)
-        if self._begun < 0:
+        if not self._since:
             return
-        self._met, self._begun = operations_begun(cast) - self._begun, -1
+        self._met, self._since = operations_open(cast, self._since, time.monotonic_ns()), 0
         for server in map(cast.session.server, self._media):
             for pid in server.processes():
                 _limit(pid, full=False)

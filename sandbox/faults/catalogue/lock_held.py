@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sandbox.channel import Channel
 from sandbox.db_share.compare_and_swap import CompareAndSwap
 from sandbox.faults.fault import Fault, Kind, bare
-from sandbox.faults.meeting import operations_begun
+from sandbox.faults.meeting import operations_open
 from sandbox.file_share.log import Log
 from sandbox.harness.history import Process
 from sandbox.harness.participant import Link
@@ -35,7 +35,7 @@ _NONE = {
 class LockHeld(Fault):
     """PostgreSQL: LOCK TABLE on all tables of the run; SQLite: BEGIN IMMEDIATE; a lock file that nobody removes.
 
-    Its witnesses are the operations that were begun while it was held.
+    Its witnesses are the operations that were under way while it was held.
     """
 
     kind: ClassVar[Kind] = "lock"
@@ -52,7 +52,7 @@ class LockHeld(Fault):
 
     def aim(self, channel: Channel, processes: Sequence[Process]) -> None:
         """See `Fault.aim`."""
-        self.targets, self._begun, self._met = ("lock",), -1, 0
+        self.targets, self._since, self._met = ("lock",), 0, 0
 
     def open(self, cast: Cast) -> None:
         """See `Fault.open`."""
@@ -61,15 +61,15 @@ class LockHeld(Fault):
         self._member = cast.session.participant("lock-holder")
         self._member.begin(holder, cast.site)
         self._member.receive(_PATIENCE)
-        self._begun = operations_begun(cast)
+        self._since = time.monotonic_ns()
         self.touch("lock taken")
 
     def heal(self, cast: Cast) -> None:
         """See `Fault.heal`."""
         if not hasattr(self, "_member"):
             return
-        if self._begun >= 0:
-            self._met, self._begun = operations_begun(cast) - self._begun, -1
+        if self._since:
+            self._met, self._since = operations_open(cast, self._since, time.monotonic_ns()), 0
             self._member.send("let go")
             self._member.finish(_PATIENCE)
         self._member.close()

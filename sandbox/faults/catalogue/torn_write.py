@@ -40,6 +40,7 @@ class TornWrite(AtServer):
 
     kind: ClassVar[Kind] = "disk"
     instant: ClassVar[bool] = True
+    power_cut: ClassVar[bool] = True
 
     @property
     def title(self) -> str:
