@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import inspect
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +22,11 @@ from sandbox.exchange.schema import Verb
 from sandbox.harness.history import History, Process, Role
 from sandbox.harness.journal import REFUSALS, Event
 from sandbox.harness.plan import MESSAGES, READ, STATES, WRITE, operations
-from sandbox.harness.words import text_table
+from sandbox.harness.words import plural, text_table
 
-#: characters of a free text that are shown
-SHOWN = 12
-#: refusals that are shown
+#: free texts from this length on are filling, and not shown
+FILLING = 36
+#: different refusals that are shown
 FEW = 20
 UNITS = {Verb.TELL: "bytes", Verb.ASK: "GB", Verb.SHARE: "version"}
 IN_WORDS = {
@@ -148,9 +150,9 @@ def _said(trial: Trial, history: History) -> dict[int, list[str]]:
 
 
 def shown(body: Struct) -> str:
-    """A body as JSON, long texts shortened."""
+    """A body as JSON, without its filling."""
     fields = {
-        name: f"{value[:SHOWN]}... ({len(value)})" if isinstance(value, str) and len(value) > 3 * SHOWN else value
+        name: f"({len(value)} characters)" if isinstance(value, str) and len(value) > FILLING else value
         for name, value in to_builtins(body).items()
     }
     return json.dumps(fields)
@@ -224,7 +226,8 @@ def _reads(history: History) -> Iterator[list[str]]:
 
 
 def _troubles(history: History) -> str:
-    refused = [f"refused: {text[:300]}" for text in history.facts.get("refused", ())]
+    counted = Counter(text[:300] for text in history.facts.get("refused", ()))
+    refused = [f"refused {plural(times, 'time')}: {text}" for text, times in counted.items()]
     aside = len(history.of(Event.SET_ASIDE))
     lines = refused[:FEW] + ([f"... and {len(refused) - FEW} more"] if len(refused) > FEW else [])
     lines += [f"set aside: {aside}"] if aside else []
@@ -251,9 +254,10 @@ def _version(party: str, version: Version) -> Iterator[tuple[str, str]]:
 
 
 def _source(trial: Trial) -> str:
-    import inspect
-
+    """Its class; all of its file where it changes neither messages nor what is said and heard."""
+    edited = any(version.before != version.after for version in versions(trial.change, trial.practised))
+    whole = None if edited else inspect.getmodule(trial.change)
     try:
-        return inspect.getsource(trial.change)
+        return inspect.getsource(whole or trial.change)
     except (OSError, TypeError):
         return "its source cannot be had"

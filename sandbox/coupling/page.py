@@ -15,7 +15,7 @@ from sandbox.coupling.change import Order
 from sandbox.coupling.trial import ONE_ORDER
 from sandbox.coupling.verdict import Answer
 from sandbox.coupling.views import compatibility_table, deploy_table, practice_table
-from sandbox.harness.words import html_table
+from sandbox.harness.words import html_table, plural
 
 if TYPE_CHECKING:
     from sandbox.charts.chart import Chart
@@ -66,7 +66,7 @@ meant, sent and received, both versions in full, and the command that runs the c
 """)
 
 COLOURS = """
-.matrix td { text-align: center; padding: .35em .5em; border: 1px solid var(--rule); }
+.matrix td { text-align: center; vertical-align: middle; padding: .35em .5em; border: 1px solid var(--rule); }
 .matrix th { vertical-align: middle; }
 .wide .matrix { font-size: .74rem; }
 .wide .matrix th { white-space: normal; padding: .3em .4em; }
@@ -118,9 +118,9 @@ def _silent(matrix: Matrix, links: Mapping[str, str]) -> str:
         items.append(f"<li>{_linked(cell.name, cell, links)}: {said}<br><code>{html.escape(cell.command)}</code></li>")
     if not items:
         return "<p>No cell is silently wrong.</p>"
-    return (
-        f"<details open><summary>{len(items)} cells: the books are wrong</summary><ul>{''.join(items)}</ul></details>"
-    )
+    opened = " open" if len(items) <= FEW else ""
+    told = f"{plural(len(items), 'cell')}: the books are wrong, and nobody was told"
+    return f"<details{opened}><summary>{told}</summary><ul>{''.join(items)}</ul></details>"
 
 
 def _linked(text: str, cell: Cell, links: Mapping[str, str]) -> str:
