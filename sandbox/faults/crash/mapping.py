@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sandbox.catalogue import catalogue, find
 from sandbox.channel import ASK_GROUP, Channel
@@ -28,6 +29,10 @@ from sandbox.harness.session import Session, default_session, end_default_sessio
 
 #: trials that run at the same time: most of one is waiting for a lease
 TOGETHER = 8
+#: runs in which nobody is killed: what goes wrong in those is not the kill's doing
+UNHARMED = 6
+
+T = TypeVar("T")
 
 
 def crash_map(
@@ -71,7 +76,7 @@ def crash_map(
 class _Learned:
     plain: Mapping[str, Sequence[Seen]]
     recovering: Mapping[str, Sequence[Seen]]
-    unharmed: Ending
+    unharmed: tuple[Verdict, ...]
 
 
 class _Maker:
@@ -86,59 +91,62 @@ class _Maker:
 
     def make(self, only: str | None, show: Callable[[str], None] | bool) -> CrashMap:
         learned, names = self._learn(), Names()
-        unharmed = judge(learned.unharmed)
-        if Fate.STUCK in unharmed.fates:  # to kill it would tell nothing
-            return self._map(unharmed, names, [], [])
+        if all(Fate.STUCK in verdict.fates for verdict in learned.unharmed):  # to kill it would tell nothing
+            return self._map(learned, names, [], [])
         chosen = kills(learned.plain, learned.recovering, names)
         if only is not None:
             chosen = _chosen(chosen, only)
         progress = Progress(len(chosen), show)
-        points = self._kill_at(chosen, progress)
+        calls = [partial(self._point, kill) for kill in chosen]
+        points = self._side_by_side(calls, lambda number: progress.step(chosen[number].id))
         progress.end()
-        return self._map(unharmed, names, chosen, points)
+        return self._map(learned, names, chosen, points)
 
-    def _map(self, unharmed: Verdict, names: Names, chosen: Sequence[Kill], points: Sequence[Point | None]) -> CrashMap:
+    def _map(self, learned: _Learned, names: Names, chosen: Sequence[Kill], points: Sequence[Point | None]) -> CrashMap:
         pairs = list(zip(chosen, points, strict=True))
         return CrashMap(
             channel=self._meant,
             named=self._named,
             verbs=self._mapped,
             settle=self._settle,
-            unharmed=unharmed,
+            unharmed=learned.unharmed,
             points=tuple(point for point in points if point is not None),
             missed=tuple(kill for kill, point in pairs if point is None and not kill.again),
             names=names,
         )
 
-    def _kill_at(self, chosen: Sequence[Kill], progress: Progress) -> list[Point | None]:
-        found: dict[int, Point | None] = {}
+    def _side_by_side(
+        self, calls: Sequence[Callable[[], T]], done: Callable[[int], None] = lambda number: None
+    ) -> list[T]:
+        """The results, in order; `done` is called with the number of each as it comes. The first error ends all."""
         with ThreadPoolExecutor(TOGETHER) as pool:
-            futures = {pool.submit(self._point, kill): number for number, kill in enumerate(chosen)}
-            waiting = set(futures)
+            futures = {pool.submit(call): number for number, call in enumerate(calls)}
             try:
-                while waiting:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        number = futures[future]
-                        found[number] = future.result()
-                        progress.step(chosen[number].id)
+                for future in as_completed(futures):
+                    future.result()
+                    done(futures[future])
             except BaseException:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        return [found[number] for number in sorted(found)]
+        return [future.result() for future in futures]
 
     # --- learning ----------------------------------------------------------------------------------
 
     def _learn(self) -> _Learned:
         with tempfile.TemporaryDirectory() as folder:
             logs = {name: Path(folder) / name for part in self._parts for name in (part, f"{part}_2")}
-            unharmed = self._try({part: Watching(self._own, logs[part]) for part in self._parts})
-            hooks: dict[str, Hook] = {part: self._killed_at_work(part) for part in self._parts}
-            hooks |= {f"{part}_2": Watching(self._own, logs[f"{part}_2"]) for part in self._parts}
-            self._try(hooks)
-            plain = {part: noted(logs[part]) for part in self._parts}
-            return _Learned(plain, {part: noted(logs[f"{part}_2"]) for part in self._parts}, unharmed)
+            plain: dict[str, Hook] = {part: Watching(self._own, logs[part]) for part in self._parts}
+            recovering: dict[str, Hook] = {part: self._killed_at_work(part) for part in self._parts}
+            recovering |= {f"{part}_2": Watching(self._own, logs[f"{part}_2"]) for part in self._parts}
+            watched: dict[str, Hook] = {part: Watching(self._own) for part in self._parts}
+            hooks = [recovering, plain, *[watched] * (UNHARMED - 1)]
+            _, *unharmed = self._side_by_side([partial(self._try, each) for each in hooks])
+            return _Learned(
+                {part: noted(logs[part]) for part in self._parts},
+                {part: noted(logs[f"{part}_2"]) for part in self._parts},
+                tuple(judge(ending) for ending in unharmed),
+            )
 
     def _killed_at_work(self, part: str, log: Path | None = None) -> Watching:
         ends = ("begin", 1) if part == SENDER else ("worked", 1)

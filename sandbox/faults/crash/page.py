@@ -36,12 +36,14 @@ def summary(found: CrashMap) -> list[str]:
     ]
     if not found.points:
         lines = [f"{found.title}: it has no outside effect that could be seen."]
-    if Fate.STUCK in found.unharmed.fates:
-        return [f"{found.title}: it does not work, so nobody was killed. {found.unharmed}."]
+    if not found.points and all(Fate.STUCK in verdict.fates for verdict in found.unharmed):
+        return [f"{found.title}: it does not work, so nobody was killed. {found.unharmed[0]}."]
     broken = len(found.breaks_promise)
     lines.append(f"{plural(broken, 'kill')} broke what it promises." if broken else "Nothing breaks what it promises.")
-    if found.unharmed.findings:
-        lines.append(f"Even when nobody is killed: {found.unharmed}.")
+    harmed = [verdict for verdict in found.unharmed if verdict.findings]
+    if harmed:
+        often = f"in {len(harmed)} of {plural(len(found.unharmed), 'run')}"
+        lines.append(f"Even when nobody is killed, {often}: {harmed[0]}. So not all below is the kill's doing.")
     if found.missed:
         lines.append(f"Unknown: {plural(len(found.missed), 'kill')} did not come about, such as {found.missed[0].id}.")
     return lines

@@ -62,13 +62,13 @@ class Line:
         return any(point.verdict.broken for point in self.points)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CrashMap:
     """See `crash_map`. Shows itself in a notebook and as text; `save` writes a page, `to_frame` is for tests.
 
     named     how the channel was asked for, if that was by name
     verbs     what was said
-    unharmed  the verdict on a run in which nobody was killed
+    unharmed  the verdicts on some runs in which nobody was killed
     missed    kills that did not come about, although the effect had been seen before: of these nothing is known
     """
 
@@ -76,7 +76,7 @@ class CrashMap:
     named: str
     verbs: tuple[Verb, ...]
     settle: str
-    unharmed: Verdict
+    unharmed: tuple[Verdict, ...]
     points: tuple[Point, ...]
     missed: tuple[Kill, ...]
     names: Names
@@ -93,8 +93,8 @@ class CrashMap:
 
     @property
     def sound(self) -> bool:
-        """Whether every kill has come about and is survived as the channel declares, as is a run without any kill."""
-        return not (self.breaks_promise or self.unharmed.broken or self.missed)
+        """Whether every kill has come about and is survived as the channel declares, as are runs without any."""
+        return not (self.breaks_promise or self.missed or any(verdict.broken for verdict in self.unharmed))
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -168,6 +168,9 @@ class CrashMap:
         from sandbox.faults.crash.page import as_text
 
         return as_text(self)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         from sandbox.faults.crash.page import as_html

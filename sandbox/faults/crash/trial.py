@@ -32,7 +32,7 @@ from sandbox.harness.stage import Part, Stage
 
 #: s without any progress, beyond every lease, after which nothing more is waited for
 PATIENCE = 1.0
-#: the same for a channel in which nothing lies that could come again
+#: the same where nothing can come again
 SHORT = 0.4
 #: s after which a trial is ended, whatever goes on
 LONGEST = 20.0
@@ -80,6 +80,7 @@ class Trial:
         self.cast = Cast(self._stage, workload_of(mapped, settle), plan_of(mapped))
         self._gone: set[str] = set()
         self._complaints: list[str] = []
+        self._deaths = self._waited_for = 0  # after each death, what it had in hand may come again
         self._deadline = time.monotonic() + LONGEST
 
     def carry_out(self) -> Ending:
@@ -143,6 +144,7 @@ class Trial:
         if name in self._gone:
             return
         self._gone.add(name)
+        self._deaths += error is not None or self._was_struck(name)
         was_sending = name in self.cast.sending or not self.cast.start
         self.cast.sending.discard(name)
         if error is not None and not self._was_struck(name):
@@ -238,9 +240,13 @@ class Trial:
             return watch.stood_still_for() > PATIENCE + backlog.lease
         promised = self._channel.guarantees
         again = Delivery.AT_LEAST_ONCE in (promised.tell.delivery, promised.ask.delivery)
+        again = again and self._deaths > self._waited_for
         if not again and all_delivered(self._history()):
             return True
-        return watch.stood_still_for() > (PATIENCE if again else SHORT)
+        if watch.stood_still_for() <= (PATIENCE if again else SHORT):
+            return False
+        self._waited_for = self._deaths
+        return True
 
     def _backlog(self) -> Backlog | None:
         return self._channel.backlog(self._stage.site)
