@@ -150,6 +150,11 @@ def test_faults_that_exclude_each_other_are_refused_before_the_run(
         run(QUICK, small(), session=session, faults=faults)
 
 
+def test_a_fault_of_receivers_wants_a_workload_that_has_some(session: Session) -> None:
+    with pytest.raises(BadArgument, match="a workload with a receiver.*has one"):
+        run(QUICK, small(verb="share"), session=session, faults=[KillReceiver().at(0.05)])
+
+
 def test_a_point_that_does_not_exist_is_refused_when_the_fault_is_made() -> None:
     with pytest.raises(BadArgument, match="one of taken, working, worked, settled, got 'wroked'"):
         KillReceiver("wroked")

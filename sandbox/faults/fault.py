@@ -181,7 +181,8 @@ def every(role: Role, processes: Sequence[Process]) -> tuple[str, ...]:
     """All participants with a role; `BadArgument` when there is none."""
     known = tuple(process.name for process in processes if process.role is role)
     if not known:
-        raise BadArgument(role.value, expected=f"a workload with a {role.value}", got="one without")
+        hint = 'Workload("tell") has one; what is shared directly goes to nobody.'
+        raise BadArgument(role.value, expected=f"a workload with a {role.value}", got="one without", hint=hint)
     return known
 
 
