@@ -190,13 +190,14 @@ def _of_group(history: History, change: Change, group: str) -> Array:
 def _missing_in_silence(history: History, missing: Array, told: Array) -> int:
     """Of the operations that were not done, those of which neither side was told.
 
-    What a receiver has refused has no id that could be trusted, so refusals are counted off; a receiver
-    that has failed has told of everything that it did not do.
+    What a receiver has refused has no id that could be trusted, so refusals are counted off, as far as they are
+    more than the operations whose senders were told (of a refusal, for one); a receiver that has failed has
+    told of everything that it did not do.
     """
     if history.facts.get("failed"):
         return 0
-    refusals = len(history.of(Event.REFUSED, Event.SET_ASIDE))
-    return max(0, int((missing & ~told).sum()) - refusals)
+    refusals = len(history.of(Event.REFUSED, Event.SET_ASIDE)) - int(told.sum())
+    return max(0, int((missing & ~told).sum()) - max(0, refusals))
 
 
 def _noticed(history: History, told: Array) -> tuple[dict[str, int], float | None]:
