@@ -151,7 +151,7 @@ def test_faults_that_exclude_each_other_are_refused_before_the_run(
 
 
 def test_a_fault_of_receivers_wants_a_workload_that_has_some(session: Session) -> None:
-    with pytest.raises(BadArgument, match="a workload with a receiver.*has one"):
+    with pytest.raises(BadArgument, match=r"a workload with a receiver.*has one"):
         run(QUICK, small(verb="share"), session=session, faults=[KillReceiver().at(0.05)])
 
 
