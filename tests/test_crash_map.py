@@ -148,8 +148,8 @@ def test_a_channel_that_keeps_its_declaration_may_repeat_and_is_sound(keeps: Cra
     assert keeps.breaks_promise == []
     assert fates(keeps) == {"published": "safe", "settled": "repeats"}
     assert {str(point.verdict) for point in keeps.of("repeats")} == {
-        "1 tell done twice (as declared)",
-        "2 tells done twice (as declared)",  # its successor was killed there, too
+        "a tell is done again (as declared)",
+        "tells are done again, 2 times in all (as declared)",  # its successor was killed there, too
     }
 
 

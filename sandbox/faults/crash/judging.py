@@ -23,7 +23,7 @@ class Fate(StrEnum):
 
     SAFE = "safe"
     LOSES = "loses"  #: something acknowledged has had no effect, or another than was meant
-    REPEATS = "repeats"  #: something was done twice
+    REPEATS = "repeats"  #: something was done more than once
     STUCK = "gets stuck"  #: something is neither done nor failed nor lost, or the channel does not work any more
 
 
@@ -86,7 +86,8 @@ def _operations(history: History, verb: Verb, lying: int) -> Iterator[Finding]:
         told = f"{plural(lost, f'acknowledged {verb}')} of {accounts.acknowledged} without any effect"
         yield Finding(Fate.LOSES, told, declared=_may_lose(history.guarantees, verb))
     if twice:
-        yield Finding(Fate.REPEATS, f"{plural(twice, verb)} done twice", declared=promised is Delivery.AT_LEAST_ONCE)
+        told = f"a {verb} is done again" if twice == 1 else f"{verb}s are done again, {twice} times in all"
+        yield Finding(Fate.REPEATS, told, declared=promised is Delivery.AT_LEAST_ONCE)
 
 
 def _delivery(guarantees: Guarantees, verb: Verb) -> Delivery:
