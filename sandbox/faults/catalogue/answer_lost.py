@@ -1,0 +1,27 @@
+"""The work is done, and its answer gets lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sandbox.faults.network import AtNetwork
+from sandbox.faults.proxy import Proxy
+
+
+@dataclass
+class AnswerLost(AtNetwork):
+    """times: how many connections lose one at most, and are then reset."""
+
+    times: int = 1
+
+    verb: ClassVar[str] = "ask"
+
+    @property
+    def title(self) -> str:
+        """See `Fault.title`."""
+        return "answer lost"
+
+    def strike(self, proxy: Proxy) -> None:
+        """See `AtNetwork.strike`."""
+        proxy.lose_answers(times=self.times)

@@ -1,0 +1,24 @@
+"""A narrow line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.faults.network import AtNetwork
+from sandbox.faults.proxy import Proxy
+
+
+@dataclass
+class Bandwidth(AtNetwork):
+    """rate: bytes/s that each connection carries in one direction."""
+
+    rate: float = 50_000.0
+
+    @property
+    def title(self) -> str:
+        """See `Fault.title`."""
+        return f"{self.rate / 1000:g} kB/s of bandwidth"
+
+    def strike(self, proxy: Proxy) -> None:
+        """See `AtNetwork.strike`."""
+        proxy.bandwidth(self.rate)
