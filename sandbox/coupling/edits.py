@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import textwrap
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,19 +77,22 @@ def edits(change: type[Change], practised: bool, migrated: Sequence[str] = ()) -
 
 
 _versions: dict[tuple[type[Change], bool], tuple[Version, Version]] = {}
+#: `inspect.getsource` parses, and in Python 3.11 two threads that parse at once may end in a SystemError
+_reading = threading.Lock()
 
 
 def versions(change: type[Change], practised: bool) -> tuple[Version, Version]:
     """The sender's two versions and the receiver's, as they are with the best practice or without."""
-    known = _versions.get((change, practised))
-    if known is None:
-        old, new = releases(change(Order.SENDER_FIRST, practised))
-        names = _differing(change.before, new) or [message.name for message in old.schema.of_verb(change.verb)]
-        known = (
-            _version(change.before, old, new, names, "speaker"),
-            _version(change.before, old, new, names, "listener"),
-        )
-        _versions[change, practised] = known
+    with _reading:
+        known = _versions.get((change, practised))
+        if known is None:
+            old, new = releases(change(Order.SENDER_FIRST, practised))
+            names = _differing(change.before, new) or [message.name for message in old.schema.of_verb(change.verb)]
+            known = (
+                _version(change.before, old, new, names, "speaker"),
+                _version(change.before, old, new, names, "listener"),
+            )
+            _versions[change, practised] = known
     return known
 
 
