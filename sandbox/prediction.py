@@ -12,6 +12,7 @@ from sandbox.exchange.schema import Verb
 from sandbox.harness.words import duration, plural, text_table
 
 if TYPE_CHECKING:
+    from sandbox.coupling.cells import Matrix
     from sandbox.harness.comparison import Comparison
     from sandbox.harness.measure import Quantile
 
@@ -62,6 +63,47 @@ class Estimate:
             raise BadArgument("estimate", expected="ms above 0 for each of " + ", ".join(measured), got=dict(self.ms))
         rows = [[name, duration(self.ms[name] * 1e6), *_measured(self.ms[name], measured[name])] for name in self.ms]
         return text_table(["", "expected", "measured", "off by"], rows)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What you expect of each change: a word a channel, in it a letter for each order of roll-out.
+
+    ``Outlook({"rename_field": "LL LL LL .L", ...})``, with the letters of a matrix: . works, d delayed, L fails loudly,
+    W silently wrong. Whatever stands where there is no trial does not count.
+    """
+
+    letters: Mapping[str, str]
+
+    def score(self, matrix: Matrix) -> str:
+        """Beside each change what you expected, what came, and in how many cells you were right.
+
+        Raises `BadArgument` unless exactly the changes of the matrix have a letter for each of its cells.
+        """
+        if sorted(self.letters) != sorted(matrix.changes):
+            raise BadArgument("outlook", expected="all of " + ", ".join(matrix.changes), got=list(self.letters))
+        rows, right, tried, unforeseen = [], 0, 0, 0
+        for change, shown in matrix.changes.items():
+            came = [matrix.letters(change, channel, False) for channel in matrix.channels]
+            expected = self._words(change, came)
+            pairs = [(a, b) for a, b in zip("".join(expected), "".join(came), strict=True) if b in ANSWERED]
+            hits = sum(a == b for a, b in pairs)
+            rows.append([shown.title, " ".join(expected), " ".join(came), f"{hits} of {len(pairs)}"])
+            right, tried = right + hits, tried + len(pairs)
+            unforeseen += sum(b == SILENT != a for a, b in pairs)
+        said = f"{right} of {plural(tried, 'cell')} as predicted; {unforeseen} silently wrong that you did not foresee."
+        return f"{text_table(['change', 'expected', 'came', 'right'], rows)}\n{said}"
+
+    def _words(self, change: str, came: Sequence[str]) -> list[str]:
+        words = self.letters[change].split()
+        if [len(word) for word in words] != [len(word) for word in came] or set("".join(words)) - {*ANSWERED, "-"}:
+            form = " ".join("." * len(word) for word in came)
+            raise BadArgument(f"outlook of {change}", expected=f"the form {form} of . d L W", got=self.letters[change])
+        return words
+
+
+#: letters of cells that were measured, and that of those whose books are wrong
+ANSWERED, SILENT = ".dLW", "W"
 
 
 def _measured(ms: float, found: Quantile) -> tuple[str, str]:

@@ -35,7 +35,7 @@ def exercise_of(folder: Path) -> Exercise:
 def defined_in(path: Path) -> Any:
     """The answer that a file defines, carried out as a cell of a notebook would be."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(path.read_text(), str(path), "exec"), namespace)
+    exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), namespace)
     return namespace[exercise_of(path.parent).answer]
 
 

@@ -68,6 +68,10 @@ def test_what_a_notebook_shows_is_what_its_text_speaks_of(executed: tuple[str, n
         ],
         "05": ["never billed", "nobody has subscribed", "twice", "every bill is right", "came: lost", "set aside"],
         "06": ["off by", "begun between", "indeterminate", "censored", "a tie", "not yet", "data:image/png;base64"],
+        "07": [
+            *("as predicted", "too little by a factor of 1,048,576", "Noticed by nobody", "left in the medium: 16"),
+            *("found 0", "together, after draining, else silently wrong", "flag day", "data:image/png;base64"),
+        ],
     }
     for words in expected.get(name[:2], []):
         assert words in text, f"{name} shows no {words!r}"

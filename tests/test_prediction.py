@@ -6,9 +6,12 @@ import math
 
 import pytest
 
+from sandbox.coupling.cells import Cell, Matrix
+from sandbox.coupling.change import Facet, Order
+from sandbox.coupling.verdict import Answer, Verdict
 from sandbox.errors import BadArgument
 from sandbox.harness.measure import Quantile
-from sandbox.prediction import Estimate
+from sandbox.prediction import Estimate, Outlook
 
 
 def found(ms: float | None) -> Quantile:
@@ -33,3 +36,54 @@ def test_what_may_not_be_quoted_has_no_factor() -> None:
 def test_exactly_what_is_measured_must_be_estimated(ms: dict[str, float]) -> None:
     with pytest.raises(BadArgument, match="closed, open"):
         Estimate(ms).score({"closed": found(2), "open": found(400)})
+
+
+# --- what is expected of changes --------------------------------------------------------------------------------
+
+
+def cell(change: str, channel: str, order: Order, answer: Answer | None) -> Cell:
+    verdict = Verdict(answer, 1, 1, 0, 0, 0, 0, {}, None, 1, 1) if answer else None
+    reason = "" if answer else "one order only"
+    return Cell(
+        change, change, Facet.ORDER, channel, "rpc", order, False, f"{change}/{channel}/{order}", reason, "", verdict
+    )
+
+
+@pytest.fixture
+def matrix() -> Matrix:
+    """What happened: ``moves .W -L`` and ``grows L. --`` on two channels."""
+    happened = {
+        "moves": (Answer.WORKS, Answer.SILENT, None, Answer.LOUD),
+        "grows": (Answer.LOUD, Answer.WORKS, None, None),
+    }
+    places = [
+        ("a", Order.SENDER_FIRST),
+        ("a", Order.RECEIVER_FIRST),
+        ("b", Order.SENDER_FIRST),
+        ("b", Order.RECEIVER_FIRST),
+    ]
+    found = [cell(name, *place, one) for name, row in happened.items() for place, one in zip(places, row, strict=True)]
+    return Matrix(tuple(found))
+
+
+def test_an_outlook_is_scored_cell_by_cell_and_those_that_there_are_not_do_not_count(matrix: Matrix) -> None:
+    lines = Outlook({"moves": ".L .W", "grows": "L. .L"}).score(matrix).splitlines()
+    assert lines[1].split() == ["moves", ".L", ".W", ".W", "-L", "1", "of", "3"]
+    assert lines[2].split() == ["grows", "L.", ".L", "L.", "--", "2", "of", "2"]
+    assert lines[-1] == "3 of 5 cells as predicted; 1 silently wrong that you did not foresee."
+
+
+def test_what_was_foreseen_to_be_silently_wrong_surprises_nobody(matrix: Matrix) -> None:
+    said = Outlook({"moves": ".W -L", "grows": "L. --"}).score(matrix)
+    assert said.endswith("5 of 5 cells as predicted; 0 silently wrong that you did not foresee.")
+
+
+@pytest.mark.parametrize("letters", ["..", ". .. ", ".. ...", "xx ..", ".. .. .."])
+def test_an_outlook_of_another_form_is_told_the_form(matrix: Matrix, letters: str) -> None:
+    with pytest.raises(BadArgument, match=r"the form \.\. \.\. of \. d L W"):
+        Outlook({"moves": letters, "grows": ".. .."}).score(matrix)
+
+
+def test_an_outlook_names_exactly_the_changes(matrix: Matrix) -> None:
+    with pytest.raises(BadArgument, match="moves, grows"):
+        Outlook({"moves": ".. .."}).score(matrix)

@@ -141,13 +141,14 @@ class Matrix:
         rows = [
             [
                 shown.title,
-                *(" | ".join(self._field(name, channel, p) for p in (False, True)) for channel in self.channels),
+                *(" | ".join(self.letters(name, channel, p) for p in (False, True)) for channel in self.channels),
             ]
             for name, shown in self.changes.items()
         ]
         return ["change", *self.channels], rows
 
-    def _field(self, change: str, channel: str, practised: bool) -> str:
+    def letters(self, change: str, channel: str, practised: bool) -> str:
+        """The answers of one field, a letter for each order."""
         cells = self.of(change, channel, practised)
         return "".join(LETTERS.get(cell.answer, "?" if cell.trouble else "-") for cell in cells)
 
