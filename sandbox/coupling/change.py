@@ -61,6 +61,7 @@ class Change:
     both      the release of the best practice: it speaks to the old ones and to the new ones
     advice    what the best practice is, in a few words, or why there is none that is better
     renamed   pairs of old and new name of fields and messages: what a migration must know
+    elsewhere whether messages may lie where the channel's backlog does not look: another place, another group
     """
 
     title: ClassVar[str]
@@ -72,6 +73,7 @@ class Change:
     both: ClassVar[Release | None] = None
     advice: ClassVar[str] = ""
     renamed: ClassVar[tuple[tuple[str, str], ...]] = ()
+    elsewhere: ClassVar[bool] = False
     #: groups of listeners that the sender knows from the start, and those that should have everything in the end
     groups: tuple[str, ...] = ("metering",)
     expecting: tuple[str, ...] = ("metering",)

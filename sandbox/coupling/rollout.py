@@ -29,6 +29,8 @@ from sandbox.harness.stage import Director, Part, Stage
 
 #: seconds without an event after which the old receivers are taken to have done what they can
 STILL = 0.15
+#: the same where the drain cannot see what is left, and the last word is this one
+ELSEWHERE_STILL = 0.4
 #: seconds for an old sender to begin all of its operations
 _PATIENCE = 10.0
 
@@ -93,6 +95,8 @@ class Rollout(Director):
             self._await_stillness(cast)
             self._renew_receivers(cast)
             self._engage(cast, self.change.newcomers())
+        if self.change.elsewhere:  # the drain would take an empty backlog here for the end of it all
+            self._await_stillness(cast, ELSEWHERE_STILL)
 
     def end(self, stage: Stage) -> None:
         """See `Director.end`."""
@@ -160,9 +164,9 @@ class Rollout(Director):
         if cast.processes[name].role is Role.RECEIVER:
             self.late.append(name)
 
-    def _await_stillness(self, cast: Cast) -> None:
+    def _await_stillness(self, cast: Cast, still: float = STILL) -> None:
         watch = Watch(cast.journals)
-        while not self._all_done(cast) and watch.stood_still_for() < STILL:
+        while not self._all_done(cast) and watch.stood_still_for() < still:
             time.sleep(0.01)
 
     def _all_done(self, cast: Cast) -> bool:

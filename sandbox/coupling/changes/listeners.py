@@ -30,7 +30,7 @@ class SecondGroup(Change):
 
     title, facet = "a second group listens", Facet.TOPOLOGY
     orders = (Order.SENDER_FIRST, Order.RECEIVER_FIRST)
-    expecting = ("metering", "audit")
+    expecting, elsewhere = ("metering", "audit"), True
     advice = "tell the senders first, or let the medium know the listeners"
 
     def installed(self, stage: Stage) -> None:

@@ -27,7 +27,7 @@ class PlaceMoves(Change):
     """Folder, database, directory of receivers or broker is at another address; not everybody has been told."""
 
     title, facet = "the meeting place moves (folder, broker)", Facet.LOCATION
-    orders = BOTH_SIDES
+    orders, elsewhere = BOTH_SIDES, True
     advice = "serve both places until the old one is empty"
 
     @classmethod
