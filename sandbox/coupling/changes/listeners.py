@@ -92,6 +92,7 @@ class OtherTeamTakes(Change):
 
     title, facet, orders = "another team reads the private queue", Facet.TOPOLOGY, ONCE
     advice = "a group of its own for the other team"
+    service = 0.01  # while one is at work, the other one takes: else a quick one may get everything, by luck
 
     def __init__(self, order: Order, practised: bool) -> None:
         super().__init__(order, practised)
