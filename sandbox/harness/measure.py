@@ -78,6 +78,19 @@ def samples(history: History, verb: Verb, measure: Measure, message: int | None 
     return Samples((end - origin)[there], rows["id"][there], int(np.sum(mine & ~there & ~failed)))
 
 
+def first(history: History, kind: Event) -> Array:
+    """Per row of the plan, warm-up included: ns at which it first had an event of a kind, `NEVER` if it has not."""
+    return _first(history, history.of(kind))
+
+
+def responses(history: History, verb: Verb) -> Array:
+    """Per row of the plan, warm-up included: ns at which its response was there, `NEVER` if it never was.
+
+    Holds for the rows of this verb only. Of *share*, a write's response is its acceptance.
+    """
+    return _ends(history, verb, Measure.RESPONSE)
+
+
 def _ends(history: History, verb: Verb, measure: Measure) -> Array:
     """Per row of the plan: when the measured span ended, NEVER if it has not."""
     import numpy as np
