@@ -21,6 +21,7 @@ examples:
   python -m sandbox coupling --changes path/to/my_change.py --channels path/to/mine.py socket
   python -m sandbox coupling --cell rename_field/streams/sender_first            one cell, with its evidence
   python -m sandbox coupling --cell rename_field/streams/sender_first/practice
+  python -m sandbox coupling --quick --curves     besides: the receiver away, slow; more parties (about a minute more)
 
 Prints the matrix, and writes runs/<when>-coupling/: coupling.html, the evidence of every cell, charts, result.json
 (`sandbox.load` reads it). About a minute, on a busy machine up to 4; --quick well under 40 s.
@@ -42,6 +43,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--channels", nargs="+", metavar="CHANNEL", help="on these (titles or files)")
     parser.add_argument("--orders", nargs="+", metavar="ORDER", help="of sender_first, receiver_first, backlog")
     parser.add_argument("--cell", metavar="CHANGE/CHANNEL/ORDER[/practice]", help="run one cell, print its evidence")
+    parser.add_argument(
+        "--curves", action="store_true", help="besides, what comes by degrees: away, slow, many parties"
+    )
     parser.add_argument("--list", action="store_true", help="what changes there are")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the results (runs/)")
 
@@ -68,7 +72,17 @@ def _matrix(options: argparse.Namespace) -> int:
     found = coupling(options.changes, options.channels, orders=options.orders, quick=options.quick)
     folder = found.save(run_folder(options.runs, "coupling"))
     print(f"\nEvidence of every cell: {folder / found.page}\n\n{found}")
+    if options.curves:
+        _curves(options, folder)
     return 0 if found.valid else 1
+
+
+def _curves(options: argparse.Namespace, folder: Path) -> None:
+    from sandbox.coupling.curves import curves, save_curves
+
+    found = curves(options.channels)
+    page = save_curves(found, folder / "curves")
+    print("", *found, f"The curves: {page}", sep="\n\n")
 
 
 def _cell(options: argparse.Namespace) -> int:

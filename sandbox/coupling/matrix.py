@@ -65,7 +65,7 @@ def coupling(
     own = session is None
     try:
         session = session or default_session()
-        chosen, notes = _available(channels, session)
+        chosen, notes = available(channels, session)
         return _Trying(found, chosen, asked, session, progress).carry_out(notes)
     except KeyboardInterrupt:
         if own:
@@ -195,10 +195,13 @@ def _orders(named: Sequence[str | Order] | None) -> list[Order]:
     return [order for order in ROLL_OUTS if named is None or order in named]
 
 
-def _available(
+def available(
     named: Sequence[str | type[Channel] | Channel] | None, session: Session
 ) -> tuple[list[Column], list[str]]:
-    """The columns that can be had here, and what is to be said about the others."""
+    """The columns that can be had here, and what is to be said about the others; without names, the usual ones.
+
+    Raises `BadArgument` where none can be had, or one is named twice.
+    """
     columns: list[Column] = []
     notes: list[str] = []
     for each in CHANNELS if named is None else named:
