@@ -102,8 +102,53 @@ class Outlook:
         return words
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """What you expect of each field of a table: a line for each row, in it a word for each column.
+
+    ``Forecast({"kill_receiver": "right twice lost right", ...})``, of the words right, lost, twice, indefinite, stuck;
+    `-` and `?` in what came (not applicable, unknown) count for nobody.
+    """
+
+    words: Mapping[str, str]
+
+    def score(self, came: Mapping[str, Mapping[str, str]]) -> str:
+        """Beside each field what you expected, `*` where it was right, and how many were.
+
+        came   row -> column -> what came: a word, or several with "+" ("lost+twice"), of which you need name one only.
+
+        Raises `BadArgument` unless there is a line for exactly the rows that came, with a word for each column.
+        """
+        if sorted(self.words) != sorted(came):
+            raise BadArgument("forecast", expected="a line for each of " + ", ".join(came), got=list(self.words))
+        columns = list(next(iter(came.values()), {}))
+        rows, right, counted = [], 0, 0
+        for row, fields in came.items():
+            expected = self._line(row, columns)
+            shown = []
+            for word, found in zip(expected, fields.values(), strict=True):
+                hit = word in found.split("+")
+                counts = found not in UNCOUNTED
+                right, counted = right + (hit and counts), counted + counts
+                shown.append(f"{found} *" if hit and counts else f"{found} ({word})" if counts else found)
+            rows.append([row, *shown])
+        table = text_table(["", *columns], rows)
+        return (
+            f"{table}\n{right} of {plural(counted, 'field')} as predicted (*); in brackets what was predicted instead."
+        )
+
+    def _line(self, row: str, columns: Sequence[str]) -> list[str]:
+        words = self.words[row].split()
+        if len(words) != len(columns) or set(words) - {*FORESEEN, *UNCOUNTED}:
+            form = f"a word for each of {', '.join(columns)}: {', '.join(FORESEEN)}"
+            raise BadArgument(f"forecast of {row}", expected=form, got=self.words[row])
+        return words
+
+
 #: letters of cells that were measured, and that of those whose books are wrong
 ANSWERED, SILENT = ".dLW", "W"
+#: words of a forecast, and what stands in fields that do not count
+FORESEEN, UNCOUNTED = ("right", "lost", "twice", "indefinite", "stuck"), ("-", "?")
 
 
 def _measured(ms: float, found: Quantile) -> tuple[str, str]:

@@ -72,6 +72,15 @@ def test_what_a_notebook_shows_is_what_its_text_speaks_of(executed: tuple[str, n
             *("as predicted", "too little by a factor of 1,048,576", "Noticed by nobody", "left in the medium: 16"),
             *("found 0", "together, after draining, else silently wrong", "flag day", "data:image/png;base64"),
         ],
+        "09": [
+            *("4 of 8 fields as predicted", "twice (right)", "lost (right)", "spool lost, streams right"),
+            *("5 of 8 fields", "remembers for 0.05 s: twice", "told twice"),
+        ],
+        "10": [
+            *("All as it was meant", "GETS STUCK", "LOSES", "1 of 6 lines as predicted", "struck", "unknown"),
+            *("Nothing breaks what it promises", "a tell is done again (as declared)", "settled before the work"),
+            *("accepted by: kernel", "accepted by: disk", "receiver loses"),
+        ],
     }
     for words in expected.get(name[:2], []):
         assert words in text, f"{name} shows no {words!r}"

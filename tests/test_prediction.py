@@ -11,7 +11,7 @@ from sandbox.coupling.change import Facet, Order
 from sandbox.coupling.verdict import Answer, Verdict
 from sandbox.errors import BadArgument
 from sandbox.harness.measure import Quantile
-from sandbox.prediction import Estimate, Outlook
+from sandbox.prediction import Estimate, Forecast, Outlook
 
 
 def found(ms: float | None) -> Quantile:
@@ -87,3 +87,24 @@ def test_an_outlook_of_another_form_is_told_the_form(matrix: Matrix, letters: st
 def test_an_outlook_names_exactly_the_changes(matrix: Matrix) -> None:
     with pytest.raises(BadArgument, match="moves, grows"):
         Outlook({"moves": ".. .."}).score(matrix)
+
+
+# --- a word for each field -------------------------------------------------------------------------
+
+CAME = {"kill": {"spool": "twice", "socket": "lost+indefinite"}, "full": {"spool": "?", "socket": "-"}}
+
+
+def test_a_forecast_is_held_against_each_field_that_counts() -> None:
+    said = Forecast({"kill": "right lost", "full": "right -"}).score(CAME)
+    assert "twice (right)" in said
+    assert "lost+indefinite *" in said
+    assert said.endswith("1 of 2 fields as predicted (*); in brackets what was predicted instead.")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"kill": "right lost"}, {"kill": "right", "full": "- -"}, {"kill": "right gone", "full": "- -"}],
+)
+def test_a_forecast_that_does_not_fit_the_table_is_refused_with_its_form(words: dict[str, str]) -> None:
+    with pytest.raises(BadArgument, match=r"forecast.*(kill|spool, socket)"):
+        Forecast(words).score(CAME)
