@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help compare test test-slow mutants bench bench-peers notebooks doctor lint strip lock clean
+.PHONY: help compare test test-slow soak mutants bench bench-peers notebooks doctor lint strip lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ test: .venv/installed  ## the whole test suite
 
 test-slow: .venv/installed  ## the slower checks, under 30 minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+soak: .venv/installed  ## random faults from a printed seed, 1,000 kills at least (ARGS='--minutes 30')
+	@$(BIN)/python -m sandbox soak $(ARGS)
 
 mutants: .venv/installed  ## change the checker in 1,900 ways: which ones would the tests not notice? (minutes)
 	@rm -rf mutants

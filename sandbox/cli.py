@@ -1,4 +1,4 @@
-"""The command line: compare, run, sweep, coupling, channels, doctor, notebooks, bench."""
+"""The command line: compare, run, sweep, coupling, faults, crash, soak, channels, doctor, notebooks, bench."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 
 from sandbox.coupling import command as coupling
 from sandbox.errors import BadArgument, SandboxError
+from sandbox.faults import command as faults
+from sandbox.faults.crash import command as crash
+from sandbox.faults.soak import command as soak
 from sandbox.harness.workload import Workload
 from sandbox.knobs import add_knobs, changes, channel_knobs
 
@@ -26,7 +29,8 @@ The exchange:  tell   an image was downloaded, so many bytes, for this project  
 COMPARE = """\
 Runs the same exchange through every sound channel, repeats interleaved, floors beside them, and writes
 runs/<when>-compare/: report.html, the charts as PNG with their alternative text, every history, result.json.
-Beside that, in the same session, what breaks when one side changes: the changes that tell most (see `coupling`).
+Beside that, in the same session, what breaks when one side changes (see `coupling`), and what happens when something
+breaks (see `faults`): of both what tells most.
 
 Exit status: 0 all runs valid, 1 some were not (the report says which and why), 2 bad arguments.
 """
@@ -123,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_sweep(commands)
     coupling.add(commands)
+    faults.add(commands)
+    crash.add(commands)
+    soak.add(commands)
 
     channels = commands.add_parser("channels", help="what there is and what each promises")
     channels.set_defaults(command=_channels)

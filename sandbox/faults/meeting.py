@@ -11,7 +11,8 @@ from sandbox.harness.journal import Event, read
 if TYPE_CHECKING:
     from sandbox.harness.cast import Cast
 
-_OUTCOMES = (Event.ACCEPTED, Event.ANSWERED, Event.FAILED, Event.UNKNOWN)
+#: what ends an operation for its sender
+OUTCOMES = (Event.ACCEPTED, Event.ANSWERED, Event.FAILED, Event.UNKNOWN)
 
 
 def operations_open(cast: Cast, since: int, until: int) -> int:
@@ -24,6 +25,6 @@ def operations_open(cast: Cast, since: int, until: int) -> int:
             kind, operation, time = int(event["event"]), int(event["operation"]), int(event["time"])
             if kind == Event.INTENT:
                 begun.setdefault(operation, time)
-            elif kind in _OUTCOMES:
+            elif kind in OUTCOMES:
                 heard.setdefault(operation, time)
     return sum(time < until and heard.get(operation, math.inf) > since for operation, time in begun.items())

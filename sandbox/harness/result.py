@@ -189,7 +189,7 @@ def _delivery_findings(result: Result) -> list[str]:
                 found.append(f"{verb}: {number} of {accounts.intended} were {what}.")
         if accounts.duplicated:  # of one operation there may be many
             found.append(f"{verb}: {plural(accounts.duplicated, 'time')} one of {accounts.intended} was worked again.")
-        aside = _set_aside(result.history, verb)
+        aside = set_aside(result.history, verb)
         if aside:
             found.append(f"{verb}: {aside} of {accounts.intended} were set aside by their receiver, and not worked.")
         found += _broken_promises(result, verb, accounts)
@@ -202,7 +202,7 @@ def _broken_promises(result: Result, verb: Verb, accounts: Accounts) -> list[str
         return []
     name, history = result.history.channel, result.history
     faults = history.facts.get("faults", ())
-    lost = (accounts.lost or 0) - _set_aside(history, verb)  # delivered, and refused by the one who should work it
+    lost = (accounts.lost or 0) - set_aside(history, verb)  # delivered, and refused by the one who should work it
     if promise.accepted_by is not Acceptor.DISK and any(each.get("power_cut") for each in faults):
         lost = 0  # nobody has said that it would survive that
     if promise.delivery is Delivery.AT_LEAST_ONCE and lost > 0 and history.workload.settle == "after":
@@ -213,7 +213,7 @@ def _broken_promises(result: Result, verb: Verb, accounts: Accounts) -> list[str
     return []
 
 
-def _set_aside(history: History, verb: Verb) -> int:
+def set_aside(history: History, verb: Verb) -> int:
     """How many operations a group's receivers have set aside, and none of them has ever worked."""
     import numpy as np
 
