@@ -1,4 +1,4 @@
-"""The exercises of notebooks 02 to 07: one module each, and a check that says *why* an answer is refused.
+"""The exercises of the notebooks from 02 on: one module each, and a check that says *why* an answer is refused.
 
 How to add one, say to notebook 11 on "faults":
 
