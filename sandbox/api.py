@@ -19,6 +19,7 @@ from sandbox.harness.workload import Workload
 if TYPE_CHECKING:
     from sandbox.checkup import Examination
     from sandbox.coupling.cells import Matrix
+    from sandbox.faults.cells import FaultMatrix
     from sandbox.faults.fault import Fault, Planned
     from sandbox.faults.plan import FaultPlan
     from sandbox.harness.comparison import Comparison
@@ -56,7 +57,7 @@ def run(
     return Result(run_history(find(channel, **knobs), workload or Workload(), session, director=director))
 
 
-def load(path: str | Path) -> Result | Comparison | Sweep | Matrix:
+def load(path: str | Path) -> Result | Comparison | Sweep | Matrix | FaultMatrix:
     """What was saved: a run's ``.npz`` file, the folder of a comparison or a matrix, or a sweep's ``.json`` file."""
     from sandbox.harness.store import kind_of, load_comparison, load_result
     from sandbox.harness.sweep_result import load_sweep
@@ -68,6 +69,10 @@ def load(path: str | Path) -> Result | Comparison | Sweep | Matrix:
         from sandbox.coupling.store import load_matrix
 
         return load_matrix(path)
+    if kind_of(path) == "faults":
+        from sandbox.faults.store import load_matrix as load_faults
+
+        return load_faults(path)
     return load_comparison(path) if path.is_dir() else load_result(path)
 
 

@@ -5,12 +5,15 @@ from sandbox.faults import PauseReceiver, applicable
 with PauseReceiver(): run("spool")                              every run in the block
 run("spool", faults=[PauseReceiver().during(0.5, lasts=1.0)])   at a time
 applicable("spool")                                             which faults a channel can have, and why not
+fault_matrix(quick=True)                                        every fault on every style, and what became of it
 
     fault.py       what a fault is            catalogue/   one file a fault, found by looking
     plan.py        those of one run           bad_use.py   what is refused before the run
     switch.py, killing.py, meddling.py, at_server.py   what several faults are made of
     drawing.py     random ones from a seed    template.py  to start your own from
     proxy/         the network's              crash/       a kill at every effect
+    matrix.py      every fault on every style: scenes, verdict, cells, evidence, page, store, command
+    weaknesses.py  every declared weakness, and the run that shows it
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ _HOMES = {
     "Fault": "fault",
     "FaultPlan": "plan",
     "Planned": "fault",
+    "fault_matrix": "matrix",
     "applicable": "catalogue",
     "faults": "catalogue",
     "find_fault": "catalogue",

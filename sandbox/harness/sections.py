@@ -58,5 +58,11 @@ def _coupling(channels: Sequence[str] | None, quick: bool) -> Section:
     return coupling(FEWEST if quick else QUICK, channels)
 
 
+def _faults(channels: Sequence[str] | None, quick: bool) -> Section:
+    from sandbox.faults.matrix import FEWEST, QUICK, fault_matrix
+
+    return fault_matrix(FEWEST if quick else QUICK, channels)
+
+
 #: to add one, write its function above and name it here
-MATRICES: tuple[Callable[[Sequence[str] | None, bool], Section], ...] = (_coupling,)
+MATRICES: tuple[Callable[[Sequence[str] | None, bool], Section], ...] = (_coupling, _faults)
