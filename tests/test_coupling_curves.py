@@ -76,6 +76,18 @@ def test_what_was_done_otherwise_than_meant_has_not_succeeded(wrong: dict[str, i
     assert row["succeed %"] == 50.0
 
 
+def test_an_answer_that_comes_after_the_time_allowed_is_too_late_even_where_the_channel_hands_it_on() -> None:
+    book = Book("AA").well(1).sent(2).worked(2).answered(2, at=1500.0)
+    [row] = rows(draw_away([absent(book, 1.4)]))
+    assert (row["succeed %"], row["done"], row["answered or accepted"]) == (50.0, 2, 2)
+
+
+def test_an_answer_that_refuses_has_not_succeeded() -> None:
+    book = Book("AA").well(1).sent(2).worked(2).answered(2, status=1)
+    [row] = rows(draw_away([absent(book, 0.0)]))
+    assert row["succeed %"] == 50.0
+
+
 def test_what_was_done_twice_has_not_succeeded() -> None:
     [row] = rows(draw_away([absent(Book("T").well(1).worked(1, attempt=2), 0.0)]))
     assert row["succeed %"] == 0.0
@@ -100,6 +112,22 @@ def test_curves_go_by_the_time_at_which_the_receiver_was_really_there() -> None:
     assert "streams was left out: no server." in chart.note
     [line] = [line for line in chart.figure().axes[0].get_lines() if line.get_gid() == "succeed spool"]
     assert list(line.get_xdata()) == [0.3, 0.7]
+
+
+def test_a_run_that_did_not_go_as_planned_is_said_below_the_picture() -> None:
+    history = Book("T").well().history("the drain is unresolved", away={"planned": 0.0, "back": 0.0, "timeout": 1.0})
+    chart = draw_away([Result(history)])
+    assert rows(chart)[0]["remarks"] == "the drain is unresolved"
+    assert "1 run did not go as planned" in words(chart)
+
+
+def test_many_channels_have_a_key_that_fits() -> None:
+    names = [f"channel_number_{number}" for number in range(9)]
+    chart = draw_away([absent(Book("T").well(), 0.0, name) for name in names])
+    figure = chart.figure()
+    figure.canvas.draw()
+    assert all(legend.get_window_extent().x1 <= figure.bbox.x1 for legend in figure.legends)
+    assert all(name in words(chart) for name in names)
 
 
 def test_runs_without_an_absence_are_not_drawn() -> None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from sandbox.charts import panels
 from sandbox.charts.chart import Chart, Value
 from sandbox.charts.labels import halo, listed, shortened
-from sandbox.charts.lines import Drawn, key, only_marker
+from sandbox.charts.lines import Drawn, key, key_lines, only_marker
 from sandbox.charts.style import QUIET, rank
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
 from sandbox.harness.checker import FAIL, INFO, OK, UNATTEMPTED, outcomes
 from sandbox.harness.history import Role
 from sandbox.harness.journal import Event
+from sandbox.harness.measure import NEVER, first
 from sandbox.harness.words import plural
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def away(results: Sequence[Result], notes: Sequence[str] = ()) -> Chart:
         columns=COLUMNS,
         rows=tuple(point.row() for point in points),
         draw=lambda figure: _draw(figure, points, heights, feet),
-        height=panels.height(heights, key_lines=1 + len(feet)),
+        height=panels.height(heights, key_lines=key_lines(point.channel for point in points) + len(feet)),
         note=" ".join([NOTE, *(f"{note}." for note in notes)]),
     )
 
@@ -78,7 +79,9 @@ class _Point:
         self.sends = float(history.plan.rows["due"].max(initial=0)) / 1e9
         self.count = len(history.plan.rows)
         state, done = outcomes(history), _as_meant(history, self.verb)
-        answered = np.ones(self.count, dtype=bool) if self.verb is Verb.TELL else _well_answered(history)
+        answered = (
+            np.ones(self.count, dtype=bool) if self.verb is Verb.TELL else _answered_in_time(history, self.timeout)
+        )
         told = [OK, FAIL, INFO, UNATTEMPTED]
         self.said, self.failed, self.unknown, self.not_begun = (int((state == each).sum()) for each in told)
         self.done = int(done.sum())
@@ -118,12 +121,12 @@ def _as_meant(history: History, verb: Verb) -> Array:
     return right
 
 
-def _well_answered(history: History) -> Array:
-    import numpy as np
-
-    flags = np.zeros(len(history.plan.rows), dtype=bool)
-    answers = history.of(Event.ANSWERED)
-    flags[answers["operation"][answers["status"] == 0] - 1] = True
+def _answered_in_time(history: History, timeout: float) -> Array:
+    """Per operation: well answered, within `timeout` s of its begin, whatever the channel itself takes for late."""
+    took = first(history, Event.ANSWERED) - first(history, Event.INTENT)
+    flags: Array = (first(history, Event.ANSWERED) < NEVER) & (took <= timeout * 1e9)
+    refused = history.of(Event.ANSWERED)
+    flags[refused["operation"][refused["status"] != 0] - 1] = False
     return flags
 
 
@@ -208,6 +211,8 @@ def _feet(points: Sequence[_Point]) -> list[str]:
         said.append("Small marks, dotted: done by the end, answered in time or not.")
     if parts:
         said += wrap(f"Told of what did not succeed: {'; '.join(parts)}.", LETTERS)
+    if doubtful := sum(bool(point.remarks) for point in points):
+        said.append(f"{plural(doubtful, 'run')} did not go as planned: see the remarks in the table.")
     return [*said, f"{plural(points[0].count, 'operation')} a run, offered at intended times."]
 
 

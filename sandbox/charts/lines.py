@@ -11,10 +11,11 @@ from sandbox.charts.style import Look, looks, rank
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 #: points; the first that is drawn has the largest mark, so that the next one leaves its rim to be seen
 _LARGEST, _STEP, _SMALLEST = 15.0, 3.0, 6.0
+#: channels in one line of the key
+_IN_LINE = 4
 
 
 class Drawn:
@@ -40,11 +41,18 @@ def only_marker(look: Look, size: float) -> dict[str, Any]:
     return {name: value for name, value in look.point(size).items() if name != "color"} | {"color": look.colour}
 
 
-def key(figure: Figure, drawn: Drawn, line: int, *others: Line2D) -> None:
-    """One line of the key: each channel with its mark, and whatever else there is."""
+def key_lines(channels: Iterable[str]) -> int:
+    """How many lines the key of some channels takes."""
+    return -(-len(set(channels)) // _IN_LINE)
+
+
+def key(figure: Figure, drawn: Drawn, lowest: int) -> None:
+    """The key: each channel with its mark; its last line is line `lowest` of what stands at the foot."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=shortened(name), **drawn.line(name)) for name in drawn.channels]
     for handle in handles:
         handle.set_markersize(9)
-    panels.legend(figure, [*handles, *others], line)
+    rows = [handles[at : at + _IN_LINE] for at in range(0, len(handles), _IN_LINE)]
+    for above, row in enumerate(reversed(rows)):
+        panels.legend(figure, row, lowest + above)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sandbox.charts import panels
 from sandbox.charts.chart import Chart, Value
 from sandbox.charts.labels import halo, listed, shortened
-from sandbox.charts.lines import Drawn, key, only_marker
+from sandbox.charts.lines import Drawn, key, key_lines, only_marker
 from sandbox.charts.style import rank
 from sandbox.errors import BadArgument
 
@@ -69,7 +69,7 @@ def links(wirings: Sequence[Wiring], notes: Sequence[str] = ()) -> Chart:
         columns=COLUMNS,
         rows=tuple(_row(each, *laws) for each in ordered),
         draw=lambda figure: _draw(figure, ordered, addresses, connections),
-        height=panels.height([HEIGHT, HEIGHT], key_lines=4),
+        height=panels.height([HEIGHT, HEIGHT], key_lines=key_lines(each.channel for each in ordered) + 3),
         note=" ".join([NOTE, *(f"{note}." for note in notes)]),
     )
 

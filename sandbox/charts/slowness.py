@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.charts import panels
 from sandbox.charts.chart import Chart, Value
 from sandbox.charts.labels import halo, in_ms, listed, ms
-from sandbox.charts.lines import Drawn, key
+from sandbox.charts.lines import Drawn, key, key_lines
 from sandbox.charts.style import QUIET, plain_log_axis, rank
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
@@ -60,7 +60,7 @@ def slowness(results: Sequence[Result], notes: Sequence[str] = ()) -> Chart:
         columns=COLUMNS,
         rows=tuple(point.row() for point in points),
         draw=lambda figure: _draw(figure, points, heights),
-        height=panels.height(heights, key_lines=4),
+        height=panels.height(heights, key_lines=key_lines(point.channel for point in points) + 3),
         note=" ".join([NOTE, *(f"{note}." for note in notes)]),
     )
 
