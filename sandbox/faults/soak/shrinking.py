@@ -1,7 +1,8 @@
 """A schedule that fails, shortened to what is needed to fail: first fewer faults, then fewer operations.
 
-Delta debugging: halves are left out, then quarters, ... then single faults, as long as what remains still fails. What
-fails by luck fails now and then only, so each candidate has several tries before it counts as holding.
+Delta debugging: halves are left out, then quarters, ... then single faults, as long as what remains still fails; at
+first with one try each, which is enough for most of it. What fails by luck fails now and then only, so in the end
+each candidate has several tries before it counts as holding.
 """
 
 from __future__ import annotations
@@ -37,36 +38,36 @@ class Shrinking:
 
     def shortest(self, trial: Trial) -> Trial:
         """The shortest trial that was found to fail; the one given, if no other did."""
-        return self._fewer_operations(self._fewer_faults(trial))
+        coarse = self._fewer_faults(trial, max(1, len(trial.kept) // 2), tries=1)
+        return self._fewer_operations(self._fewer_faults(coarse, 1, self.tries))
 
-    def _fewer_faults(self, trial: Trial) -> Trial:
-        size = len(trial.kept)
+    def _fewer_faults(self, trial: Trial, size: int, tries: int) -> Trial:
         while size := min(size, len(trial.kept)):
-            shorter = self._without_some(trial, size)
+            shorter = self._without_some(trial, size, tries)
             if shorter is None:
                 size //= 2
             else:
                 trial = shorter
         return trial
 
-    def _without_some(self, trial: Trial, size: int) -> Trial | None:
+    def _without_some(self, trial: Trial, size: int, tries: int) -> Trial | None:
         """The first that still fails without `size` neighbouring faults."""
         for start in range(0, len(trial.kept), size):
             rest: Sequence[int] = trial.kept[:start] + trial.kept[start + size :]
-            if self._still_fails(shorter := trial.keeping(rest)):
+            if self._still_fails(shorter := trial.keeping(rest), tries):
                 return shorter
         return None
 
     def _fewer_operations(self, trial: Trial) -> Trial:
         while trial.workload.operations // 2 >= _FEWEST:
             shorter = trial.offering(trial.workload.operations // 2)
-            if not (_has_room(shorter) and self._still_fails(shorter)):
+            if not (_has_room(shorter) and self._still_fails(shorter, self.tries)):
                 return trial
             trial = shorter
         return trial
 
-    def _still_fails(self, trial: Trial) -> bool:
-        for _ in range(self.tries):
+    def _still_fails(self, trial: Trial, tries: int) -> bool:
+        for _ in range(tries):
             if time.monotonic() >= self.until:
                 return False
             try:

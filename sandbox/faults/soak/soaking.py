@@ -25,7 +25,7 @@ LONGEST = 1800.0
 #: s between two looks, so that an interrupt is not kept waiting
 _LOOK = 0.2
 #: more runs of a shortened schedule, to say how often it fails
-_AGAIN = 5
+_AGAIN = 3
 
 
 def soak(
