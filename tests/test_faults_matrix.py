@@ -230,6 +230,9 @@ def test_a_matrix_is_saved_and_loads_again(matrix: FaultMatrix, tmp_path: Path) 
     for link in re.findall(r'href="(cells/[^"]+)"', page):
         assert (folder / link).is_file()
     assert page.count("cells/") == len(matrix.measured)
+    assert {file.stem for file in folder.glob("*.png")} == {chart.name for chart in matrix.charts()}
+    assert "timeline_partition" in {chart.name for chart in matrix.charts()}
+    assert "<img" in (folder / "cells" / "duplicate-spool.html").read_text()
     with pytest.raises(BadArgument, match="folder"):
         matrix.save(tmp_path)
 

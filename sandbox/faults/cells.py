@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.errors import BadArgument
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from sandbox.charts.chart import Chart
 
+#: the faults whose runs are shown against the clock
+TELLING = ("kill_receiver_worked", "kill_server", "partition")
 NOT_MEASURED = "not measured"
 BREAKS, DECLARED = "BREAKS ITS PROMISE", "as declared"
 COUNTS = ("lost", "twice", "indefinite", "refused", "set aside", "stuck", "never sent", "billed wrongly", "failed")
@@ -179,10 +181,17 @@ class FaultMatrix:
         return [cell for cell in self.cells if cell.trouble]
 
     def charts(self) -> list[Chart]:
-        """The heat map."""
+        """The heat map, and what happened when in those rows of `TELLING` that were run here."""
         from sandbox.charts.faults import fault_map
+        from sandbox.charts.timeline import timeline
 
-        return [fault_map(self)]
+        charts = [fault_map(self)]
+        for fault in TELLING:
+            runs = [cell.history for cell in self.cells if cell.fault == fault and cell.history is not None]
+            if runs:
+                title = f"{self.faults[fault].title.capitalize()}: every operation, and the fault"
+                charts.append(replace(timeline(*runs), name=f"timeline_{fault}", title=title))
+        return charts
 
     def rows(self) -> Iterator[tuple[str | float | int | None, ...]]:
         """One row a run, one for a cell without runs; with the columns of `COLUMNS`."""

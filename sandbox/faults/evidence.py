@@ -21,10 +21,11 @@ _FEW = 12
 
 @dataclass(frozen=True)
 class Evidence:
-    """Sections of heading and text; as text or as a page."""
+    """Sections of heading and text; as text or as a page, that one with the run's timeline."""
 
     title: str
     sections: tuple[tuple[str, str], ...]
+    history: History | None = None
 
     def __str__(self) -> str:
         return "\n\n".join(f"--- {heading}\n{text}" for heading, text in self.sections)
@@ -32,6 +33,10 @@ class Evidence:
     def html(self) -> str:
         """A page by itself; everything from outside is escaped."""
         parts = [f"<h2>{html.escape(name)}</h2><pre>{html.escape(text)}</pre>" for name, text in self.sections]
+        if self.history is not None:
+            from sandbox.charts.timeline import timeline
+
+            parts.insert(2, timeline(self.history).html())
         title = html.escape(self.title)
         head = f'<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{title}</title>'
         body = f"<main><p><a href='../faults.html'>all cells</a></p><h1>{title}</h1>{''.join(parts)}</main>"
@@ -53,7 +58,7 @@ def evidence(cell: Cell) -> Evidence:
         ("Operations that did not go as they should", text_table(*_operations(cell.history))),
         ("What failed, and notes", "\n".join(_troubles(cell.history)) or "nothing"),
     )
-    return Evidence(cell.name, sections)
+    return Evidence(cell.name, sections, cell.history)
 
 
 def _answer(cell: Cell) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """What is kept of a matrix of failures: a folder that anybody can read, and that loads again.
 
 faults.html                one page: the matrix, its chart, what was found
-cells/CELL.html            the evidence of each cell: planned, really done, accounts, bills, the operations
-faults.png, .txt           the chart with its alternative text
+cells/CELL.html            the evidence of each cell: planned, really done, accounts, bills, operations, a timeline
+faults.png, .txt, ...      each chart with its alternative text
 result.json                every cell; written last: half a folder does not load
 """
 
