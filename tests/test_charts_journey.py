@@ -169,6 +169,15 @@ def test_the_most_telling_is_lost_then_done_twice_then_redelivered_then_slowest(
     assert journey(book.history()).name == "journey-5"
 
 
+def test_what_its_sender_does_not_know_tells_more_than_the_slowest_and_a_victim_more_than_others() -> None:
+    book = Book("TTT").well(1)
+    book.sent(2).unknown(2).worked(2)
+    book.sent(3).unknown(3).worked(3)
+    assert the_most_telling(book.history()) == 2
+    book.event(METERING, Event.STRUCK, 3, 2.6)
+    assert the_most_telling(book.history()) == 3
+
+
 def test_what_never_ended_is_slower_than_everything_that_did() -> None:
     book = Book("AA").sent(1)
     book.sent(2).worked(2, at=5000.0).answered(2, at=6000.0)

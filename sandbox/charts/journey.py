@@ -183,7 +183,8 @@ def _windows(axes: Axes, page: _Page) -> None:
         if step.move is not Move.OPENED:
             continue
         name = step.words.split(" (since ")[0]
-        ends = [d for d, other in rows if other.move is Move.HEALED and other.words.startswith(f"{name}: ")]
+        healed = (Move.HEALED, f"{name}: ")
+        ends = [d for d, other in rows if d > depth and (other.move, other.words[: len(healed[1])]) == healed]
         end = ends[0] if ends else page.body
         axes.axhspan(depth, end, WORDS / WIDTH, 1 - panels.RIGHT / WIDTH, color=INK, alpha=0.07, zorder=0, gid="window")
 

@@ -60,7 +60,8 @@ class Step:
 def the_most_telling(history: History) -> int:
     """The operation with the most interesting life: lost, else done twice, else delivered most often, else slowest.
 
-    One that never ended is slower than all. The earliest of several. `BadArgument` without operations.
+    Before the slowest comes one of which its sender does not know what became of it, a fault's victim first. The
+    earliest of several. `BadArgument` without operations.
     """
     import numpy as np
 
@@ -70,7 +71,7 @@ def the_most_telling(history: History) -> int:
         events = history.of(kind)["operation"]
         return np.bincount(events[(events >= 1) & (events <= len(rows))] - 1, minlength=len(rows))
 
-    lost, twice = (life.fate == FATES.index(fate) for fate in (Fate.LOST, Fate.TWICE))
+    lost, twice, unknown = (life.fate == FATES.index(fate) for fate in (Fate.LOST, Fate.TWICE, Fate.INFO))
     due = np.zeros(len(rows), dtype=int)
     for verb, messages in MESSAGES_OF.items():
         due[np.isin(rows["message"], messages)] = len(history.groups_of(verb))
@@ -81,6 +82,8 @@ def the_most_telling(history: History) -> int:
         best = int(np.argmax(np.where(twice, times(Event.EFFECT), 0)))
     elif again.any():
         best = int(np.argmax(again))
+    elif unknown.any():
+        best = int(np.argmax(np.where(unknown, 1 + (times(Event.STRUCK) > 0), 0)))
     else:
         begun = times(Event.INTENT) > 0
         best = int(np.argmax(np.where(begun, np.nan_to_num(life.end - life.start, nan=math.inf), -math.inf)))
