@@ -40,9 +40,10 @@ def drawn(figure: Figure, gid: str) -> list[Any]:
 
 
 def points(figure: Figure, beginning: str) -> int:
-    """How many marks there are in lines whose name begins so."""
+    """How many marks can be seen in lines whose name begins so."""
     lines = [line for axes in figure.axes for line in axes.get_lines()]
-    return sum(len(np.asarray(line.get_xdata())) for line in lines if str(line.get_gid() or "").startswith(beginning))
+    mine = [line for line in lines if str(line.get_gid() or "").startswith(beginning)]
+    return sum(int(np.isfinite(np.asarray(line.get_xydata(), dtype=float)).all(axis=1).sum()) for line in mine)
 
 
 def test_every_operation_is_a_mark_and_none_is_dropped() -> None:
