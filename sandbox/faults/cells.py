@@ -262,4 +262,4 @@ def _tally(channel: str, cells: Sequence[Cell]) -> str:
     away = sum(any(not v.worked.recovered or v.worked.after for v in cell.verdicts) for cell in cells)
     parts = [f"{number} {kind}" for kind, number in counted.most_common()]
     of = plural(len(cells), "fault")
-    return f"{channel}, of {of}: {', '.join(parts)}; {away} with a time in which nothing was done."
+    return f"{channel}, of {of}: {', '.join(parts)}; {away} with a time in which it did not go on."

@@ -123,7 +123,7 @@ def column(named: str | type[Channel] | Channel) -> Column:
     """The column of one channel; ``idempotent-spool`` has receivers that do nothing twice."""
     if isinstance(named, str) and named.startswith(IDEMPOTENT):
         inner = find(named.removeprefix(IDEMPOTENT))
-        return Column(Idempotent(hurried(inner)), f"idempotent ({name_of(inner)})", named)
+        return Column(Idempotent(hurried(inner)), f"idempotent {name_of(inner)}", named)
     channel = find(named)
     title = name_of(channel)
     return Column(hurried(channel), title, named if isinstance(named, str) else title)
