@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sandbox.channel import Channel
 from sandbox.errors import BadArgument
 from sandbox.faults.fault import Fault, Kind, bare
-from sandbox.faults.proxy import Proxy, media
+from sandbox.faults.proxy import Proxy, Touch, media
 from sandbox.harness.history import Process, Role
 from sandbox.harness.stage import Change, Part, Stage
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _ROLES = {"senders": (Role.SENDER,), "receivers": (Role.RECEIVER,), "both": (Role.SENDER, Role.RECEIVER)}
 _NOWHERE = {"file_share": "no network: a folder", "db_share": "no network: a file"}
+_WAYS = {"up": "to the medium", "down": "from the medium", "both": "both ways"}
+#: touches of the traffic that are kept in words; further ones are only counted
+KEPT = 200
 
 
 @dataclass
@@ -39,7 +42,7 @@ class AtNetwork(Fault):
 
     def why_not(self, channel: Channel) -> str:
         """See `Fault.why_not`."""
-        return "" if media(bare(channel)) else _NOWHERE.get(channel.style, "no network in between")
+        return "" if media(bare(channel)) else _NOWHERE.get(channel.style, "no server: nowhere to put a proxy")
 
     def aim(self, channel: Channel, processes: Sequence[Process]) -> None:
         """See `Fault.aim`."""
@@ -54,6 +57,7 @@ class AtNetwork(Fault):
     def prepare(self, stage: Stage) -> None:
         """See `Fault.prepare`. A proxy that another fault has put up is passed as well: each has its own."""
         self._proxies: list[Proxy] = []
+        self._mended = False
         for medium in media(bare(stage.channel)):
             before = stage.part(self._example).site
             self._proxies.append(proxy := Proxy(stage.session, before, medium, seed=self.number))
@@ -65,9 +69,13 @@ class AtNetwork(Fault):
             self.strike(proxy)
 
     def heal(self, cast: Cast) -> None:
-        """See `Fault.heal`."""
-        for proxy in getattr(self, "_proxies", []):
+        """See `Fault.heal`. Called again it puts what was done on record: at first, that would take time."""
+        proxies = getattr(self, "_proxies", [])
+        for proxy in proxies:
             proxy.heal()
+        if proxies and self._mended:
+            self._put_on_record()
+        self._mended = True
 
     def end(self, stage: Stage) -> None:
         """See `Fault.end`."""
@@ -78,6 +86,13 @@ class AtNetwork(Fault):
         """See `Fault.witnesses`: what the proxy has really done to the traffic."""
         return sum(proxy.witnesses for proxy in getattr(self, "_proxies", []))
 
+    def _put_on_record(self) -> None:
+        """The first `KEPT` touches of all its proxies, and how many came after them."""
+        touches = sorted(touch for proxy in self._proxies for touch in proxy.journal())
+        self.injected = [(touch.ns, _in_words(touch)) for touch in touches[:KEPT]]
+        if more := self.witnesses() - len(self.injected):
+            self.injected.append((touches[-1].ns, f"and {more} more"))
+
     def _through(self, medium: str, address: str) -> Change:
         def change(process: Process, part: Part) -> Part:
             if process.role not in self._roles:
@@ -85,3 +100,9 @@ class AtNetwork(Fault):
             return replace(part, site=part.site.with_address(medium, address))
 
         return change
+
+
+def _in_words(touch: Touch) -> str:
+    size = f", {touch.bytes} bytes" if touch.bytes else ""
+    late = f", {1000 * touch.seconds:.1f} ms" if touch.seconds else ""
+    return f"connection {touch.connection}, {_WAYS[touch.direction]}: {touch.what}{size}{late}"

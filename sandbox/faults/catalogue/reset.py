@@ -22,5 +22,4 @@ class Reset(AtNetwork):
 
     def strike(self, proxy: Proxy) -> None:
         """See `AtNetwork.strike`."""
-        if broken := proxy.reset():
-            self.touch(f"{broken} connections reset")
+        proxy.reset()
