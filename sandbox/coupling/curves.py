@@ -58,7 +58,7 @@ Named = str | type[Channel] | Channel
 #: s that the receiver is away
 ABSENCES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
 #: s of work for each operation; at the usual rate the last is more than a receiver can do
-SERVICES = (0.0005, 0.001, 0.002, 0.004)
+SERVICES = (0.0004, 0.0008, 0.0016, 0.0032)
 #: what is told and asked
 _VERBS = (Verb.TELL, Verb.ASK)
 
@@ -146,7 +146,7 @@ def slowness(
     channels: Sequence[Named] | None = None,
     *,
     services: Sequence[float] = SERVICES,
-    rate: float = 400.0,
+    rate: float = 500.0,
     operations: int = 200,
     session: Session | None = None,
     progress: Show = True,
@@ -158,7 +158,7 @@ def slowness(
     rate        operations/s offered, in an open loop
     operations  of a run; 200 carry a p95, a p99 needs 1000
 
-    A run whose measuring turned out unknown is run once more; one that is again is marked. About 30 s.
+    A run whose measuring turned out unknown is run once more; one that is again is marked. About 25 s.
     """
     if not services or not all(0 < service <= 0.1 for service in services):
         raise BadArgument("services", expected="some, each above 0 up to 0.1 s", got=services)
