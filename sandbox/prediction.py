@@ -106,8 +106,8 @@ class Outlook:
 class Forecast:
     """What you expect of each field of a table: a line for each row, in it a word for each column.
 
-    ``Forecast({"kill_receiver": "right twice lost right", ...})``, of the words right, lost, twice, indefinite, stuck;
-    `-` and `?` in what came (not applicable, unknown) count for nobody.
+    ``Forecast({"kill_receiver": "right twice lost right", ...})``, of the words right, lost, twice, refused,
+    indefinite, aside and stuck; `-` and `?` in what came (not applicable, unknown) count for nobody.
     """
 
     words: Mapping[str, str]
@@ -148,7 +148,7 @@ class Forecast:
 #: letters of cells that were measured, and that of those whose books are wrong
 ANSWERED, SILENT = ".dLW", "W"
 #: words of a forecast, and what stands in fields that do not count
-FORESEEN, UNCOUNTED = ("right", "lost", "twice", "indefinite", "stuck"), ("-", "?")
+FORESEEN, UNCOUNTED = ("right", "lost", "twice", "refused", "indefinite", "aside", "stuck"), ("-", "?")
 
 
 def _measured(ms: float, found: Quantile) -> tuple[str, str]:

@@ -72,9 +72,14 @@ def test_what_a_notebook_shows_is_what_its_text_speaks_of(executed: tuple[str, n
             *("as predicted", "too little by a factor of 1,048,576", "Noticed by nobody", "left in the medium: 16"),
             *("found 0", "together, after draining, else silently wrong", "flag day", "data:image/png;base64"),
         ],
+        "08": [
+            *("receiver killed during the work", "1 twice", "no server stands in between", "1 set aside"),
+            *("fields as predicted", "twice (right)", "indefinite (right)", "at least once, accepted by: disk"),
+            *("data:image/png;base64", "never fired: nothing was touched", "witnesses: 1", "not yet"),
+        ],
         "09": [
             *("4 of 8 fields as predicted", "twice (right)", "lost (right)", "spool lost, streams right"),
-            *("5 of 8 fields", "remembers for 0.05 s: twice", "told twice"),
+            *("5 of 8 fields", "remembers for 0.05 s: twice", "told twice", "data:image/png;base64"),
         ],
         "10": [
             *("All as it was meant", "GETS STUCK", "LOSES", "1 of 6 lines as predicted", "struck", "unknown"),
