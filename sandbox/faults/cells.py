@@ -260,6 +260,6 @@ def _tally(channel: str, cells: Sequence[Cell]) -> str:
         return ""
     counted = Counter(kind for cell in cells for kind in {kind for v in cell.verdicts for kind in v.kinds})
     away = sum(any(not v.worked.recovered or v.worked.after for v in cell.verdicts) for cell in cells)
-    parts = [f"{number} {kind}" for kind, number in counted.most_common()]
+    parts = [f"{counted[kind]} {kind}" for kind in sorted(counted, key=lambda kind: (-counted[kind], kind))]
     of = plural(len(cells), "fault")
     return f"{channel}, of {of}: {', '.join(parts)}; {away} with a time in which it did not go on."
