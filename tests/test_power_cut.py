@@ -13,11 +13,13 @@ from typing import Any, ClassVar
 import pytest
 
 from sandbox.catalogue import catalogue, find
+from sandbox.cli import main
 from sandbox.faults.power_cut import FLUSHED, NOT_FLUSHED, NOTHING_STORED, power_cut, power_cut_row
 from sandbox.faults.power_cut.calls import Event
 from sandbox.faults.power_cut.judging import answer_of, fate
 from sandbox.guarantees import Acceptor
 from sandbox.harness.session import Session
+from sandbox.idempotent import Idempotent
 from sandbox.minimal import Minimal
 from sandbox.site import Site
 
@@ -160,6 +162,22 @@ def test_a_channel_that_says_it_flushes_and_does_not_is_found_out(session: Sessi
 
     assert found.answer == NOT_FLUSHED, str(found)
     assert "declared to be accepted by disk" in found.lie
+    assert "BREAKS ITS PROMISE" in found.sentence
+
+
+@dataclass(frozen=True)
+class Jammed(Drawer):
+    """Takes nothing."""
+
+    def put(self, place: Site, box: str, data: bytes) -> None:
+        raise RuntimeError("the drawer is jammed")
+
+
+def test_a_channel_that_fails_is_not_traced_and_its_own_words_say_why(session: Session) -> None:
+    found = power_cut(Jammed(), session)
+
+    assert found.answer == "cannot be traced here: RuntimeError: the drawer is jammed"
+    assert not found.lie
 
 
 def test_a_channel_that_does_both_is_not(session: Session) -> None:
@@ -167,6 +185,16 @@ def test_a_channel_that_does_both_is_not(session: Session) -> None:
 
     assert found.answer == FLUSHED, str(found)
     assert not found.lie
+
+
+def test_the_command_shows_a_channel_with_and_without_its_flush(capsys: pytest.CaptureFixture[str]) -> None:
+    status = main(["faults", "--power-cut", "--channels", "spool"])
+
+    said = capsys.readouterr().out
+    if "cannot be traced" not in said:
+        assert status == 0
+        assert f"spool, tell (by tracing, Linux): {NOT_FLUSHED}" in said
+        assert f"spool(flush=True), tell (by tracing, Linux): {FLUSHED}" in said
 
 
 def test_nothing_is_left_behind(session: Session) -> None:
@@ -185,10 +213,10 @@ def test_a_server_of_yours_is_left_alone(session: Session, monkeypatch: pytest.M
     assert found.answer.startswith("cannot be traced here: the server is yours")
 
 
-def test_the_row_has_one_answer_a_channel_and_a_reason_where_there_is_none(session: Session) -> None:
-    row = power_cut_row([find("spool"), find("socket")], session)
+def test_the_row_has_one_answer_a_channel_that_is_no_wrapping(session: Session) -> None:
+    row = power_cut_row({"mine": find("spool"), "other": Idempotent(find("spool")), "rpc": find("socket")}, session)
 
-    assert [(each.channel, each.answer) for each in row] == [("spool", NOT_FLUSHED), ("socket", NOTHING_STORED)]
+    assert [(each.channel, each.answer) for each in row] == [("mine", NOT_FLUSHED), ("rpc", NOTHING_STORED)]
 
 
 @pytest.mark.slow

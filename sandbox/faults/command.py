@@ -20,6 +20,7 @@ examples:
   python -m sandbox faults --faults kill_receiver partition --channels spool streams --repeats 3
   python -m sandbox faults --faults path/to/my_fault.py --channels path/to/mine.py idempotent-streams
   python -m sandbox faults --cell kill_receiver_worked/streams       one cell, with its evidence
+  python -m sandbox faults --power-cut --channels spool streams      was it flushed before it was accepted? (Linux)
 
 Prints the matrix, and writes runs/<when>-faults/: faults.html, the evidence of every cell, the chart, result.json
 (`sandbox.load` reads it). About a minute and a half, on a busy machine up to 4; --quick well under 40 s.
@@ -41,6 +42,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--channels", nargs="+", metavar="CHANNEL", help="on these (titles or files)")
     parser.add_argument("--repeats", type=int, default=1, metavar="N", help="runs of each cell (1)")
     parser.add_argument("--cell", metavar="FAULT/CHANNEL", help="run one cell, print its evidence")
+    parser.add_argument("--power-cut", action="store_true", help="trace what is flushed before it is accepted (Linux)")
     parser.add_argument("--list", action="store_true", help="what faults there are")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the results (runs/)")
 
@@ -48,6 +50,8 @@ def add(commands: Any) -> None:
 def _faults(options: argparse.Namespace) -> int:
     if options.list:
         return _list()
+    if options.power_cut:
+        return _power_cut(options)
     return _cell(options) if options.cell else _matrix(options)
 
 
@@ -57,6 +61,19 @@ def _list() -> int:
     for scene in scenes():
         print(f"{scene.name:24} {scene.fault.kind:9} {scene.title}")
     return 0
+
+
+def _power_cut(options: argparse.Namespace) -> int:
+    """Each channel as it comes, and with its knob `flush` set where it has one: tell, with the evidence."""
+    from sandbox.catalogue import find, sound_channels
+    from sandbox.faults.power_cut import power_cut_row
+    from sandbox.harness.compare import name_of
+
+    channels = [find(each) for each in options.channels] if options.channels else sound_channels()
+    both = [[each, find(each, flush=True)] if hasattr(each, "flush") else [each] for each in channels]
+    found = power_cut_row({name_of(each): each for variants in both for each in variants})
+    print("\n\n".join(str(each) for each in found))
+    return 0 if all(each.traced and not each.lie for each in found) else 1
 
 
 def _matrix(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from sandbox.errors import BadArgument, RunFailed, ServerUnavailable
 from sandbox.faults.cells import Cell, FaultMatrix
 from sandbox.faults.fault import Fault
 from sandbox.faults.plan import FaultPlan
+from sandbox.faults.power_cut import power_cut_row
 from sandbox.faults.scenes import IDEMPOTENT, Column, Scene, column, scenes
 from sandbox.faults.verdict import Verdict, decide
 from sandbox.harness import checker
@@ -58,6 +59,8 @@ def fault_matrix(
     quick     the faults that tell most
     repeats   runs of each cell
 
+    The whole catalogue comes with what a power cut would do, seen by tracing: in the notes.
+
     A cell whose fault never fires is run again, and then stands as "not measured". A channel whose server cannot be
     had is left out, and the matrix says so. Raises `BadArgument`. Stopping the cell heals and ends all.
     """
@@ -68,7 +71,11 @@ def fault_matrix(
     try:
         session = session or default_session()
         columns, notes = _available(channels, session)
-        return _Trying(rows, columns, repeats, session, progress).carry_out(notes)
+        found = _Trying(rows, columns, repeats, session, progress).carry_out(notes)
+        if faults is not None or quick:
+            return found
+        seen = power_cut_row({shown.title: shown.channel for shown in columns}, session)
+        return replace(found, notes=(*found.notes, *(each.sentence for each in seen)))
     except KeyboardInterrupt:
         if own:
             end_default_session()

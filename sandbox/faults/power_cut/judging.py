@@ -63,6 +63,12 @@ class PowerCut:
             return ""
         return f"{self.channel}, {self.verb}: declared to be accepted by {self.declared}, but it was {self.answer}"
 
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        held = f"BREAKS ITS PROMISE: {self.lie}" if self.lie else f"{self.answer}; declared: by {self.declared}"
+        return f"Power cut ({self.label}), {self.channel}, {self.verb}: {held}."
+
     def __str__(self) -> str:
         lines = [f"{self.channel}, {self.verb} ({self.label}): {self.answer}"]
         if self.seen:

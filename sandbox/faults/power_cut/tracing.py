@@ -46,7 +46,7 @@ def trace(link: Link, media: Sequence[str], folder: Path, mark: bytes, words: Se
         ends: dict[str, int] = link.recv()
         tracer = _Tracer(mark, words)
         try:
-            for server in servers:
+            for server in [*servers, *servers]:  # twice: one that a server has just started is found then
                 tracer.seize(server.processes(), server.label.split()[0])
             for name, pid in ends.items():
                 tracer.seize([pid], name)
@@ -92,15 +92,10 @@ class _Tracer:
     def seize(self, pids: Sequence[int], name: str) -> None:
         """Trace processes with all their threads, and whatever they start from now on."""
         for pid in pids:
-            self._readers[pid] = Reader(pid, name, self._mark)
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                try:
-                    ptrace.seize(int(thread.name))
-                except ProcessLookupError:
-                    continue
-                except PermissionError:
-                    if _tracer_of(thread) != os.getpid():  # else its parent was seized before, and it came later
-                        raise
+            self._readers.setdefault(pid, Reader(pid, name, self._mark))
+            with contextlib.suppress(FileNotFoundError):  # it has ended since it was looked up
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    _seize(int(thread.name))
 
     def watch(self, sender: int) -> str:
         """Until the last mark, or the end of the sender; a file that may have been written unseen, or ""."""
@@ -160,15 +155,35 @@ class _Tracer:
         return self._threads[thread]
 
 
-def _tracer_of(thread: Path) -> int:
-    return _number_of(int(thread.name), "TracerPid")
+def _seize(thread: int) -> None:
+    """Trace it, unless it is traced already, as its parent was seized before it came, or it has just ended.
+
+    `PermissionError` where it still lives and may not be traced.
+    """
+    refused: PermissionError | None = None
+    for _ in range(20):
+        try:
+            return ptrace.seize(thread)
+        except ProcessLookupError:
+            return None
+        except PermissionError as error:  # also said of one that is about to end
+            if _number_of(thread, "TracerPid") == os.getpid() or _word_of(thread, "State") in "ZX":
+                return None
+            refused = error
+            time.sleep(0.005)
+    assert refused is not None
+    raise refused
+
+
+def _word_of(thread: int, what: str) -> str:
+    for line in Path(f"/proc/{thread}/status").read_text().splitlines():
+        if line.startswith(f"{what}:"):
+            return line.split()[1]
+    return ""
 
 
 def _number_of(thread: int, what: str) -> int:
-    for line in Path(f"/proc/{thread}/status").read_text().splitlines():
-        if line.startswith(f"{what}:"):
-            return int(line.split()[1])
-    return 0
+    return int(_word_of(thread, what) or 0)
 
 
 def _end(server: Server) -> None:

@@ -16,13 +16,14 @@ from typing import Any
 
 from sandbox.catalogue import find
 from sandbox.channel import ASK_GROUP, OWNER_GROUP, Channel, Status
-from sandbox.errors import RunFailed, SandboxError
+from sandbox.errors import RunFailed
 from sandbox.exchange.schema import EXCHANGE, CreateVolume, ImageDownloaded, Operation, SetState, Verb, VolumeCreated
 from sandbox.faults.power_cut.calls import Event, numbers
 from sandbox.faults.power_cut.judging import NOTHING_STORED, PowerCut, answer_of, fate
 from sandbox.faults.power_cut.ptrace import let_be_traced
 from sandbox.faults.power_cut.tracing import trace
 from sandbox.guarantees import Acceptor, Share, Support
+from sandbox.harness.compare import name_of
 from sandbox.harness.participant import Link, Participant
 from sandbox.harness.session import Session, default_session
 from sandbox.servers import sweep
@@ -50,7 +51,7 @@ def power_cut(
     promise = value.guarantees.of(verb)
 
     def untraced(reason: str) -> PowerCut:
-        return PowerCut.untraced(value.title(), verb, promise.accepted_by, reason)
+        return PowerCut.untraced(name_of(value), verb, promise.accepted_by, reason)
 
     if promise.support is Support.ABSENT:
         return untraced(f"it has no {verb}")
@@ -59,8 +60,10 @@ def power_cut(
     stage = _Stage(session or default_session(), value, verb)
     try:
         events, unseen = stage.play()
-    except (SandboxError, EOFError, TimeoutError, OSError) as error:
-        return untraced(str(error).splitlines()[0] if str(error) else "a process of it has died")
+    except EOFError:
+        return untraced("a process of it has died")
+    except Exception as error:  # a student's channel may raise anything
+        return untraced(_reason(error))
     finally:
         stage.close()
     return _judged(value, verb, events, unseen, stage.words)
@@ -123,6 +126,12 @@ class _Stage:
         return promise.accepted_by in (Acceptor.PEER, Acceptor.NOBODY) or not promise.receiver_may_be_away
 
 
+def _reason(error: Exception) -> str:
+    """In one line; of what was raised in a participant, the last one of its traceback."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if "Traceback" in str(error) else 0]
+
+
 def _expect(participant: Participant, kind: type) -> Any:
     """What a participant says; where that is a reason instead of what was expected, it is raised."""
     said = participant.receive(_SILENCE)
@@ -154,13 +163,13 @@ def _judged(channel: Channel, verb: Verb, events: list[Event], unseen: str, word
     fates = [fate(events, word, _accepted(number)) for number, word in enumerate(words, start=1)]
     known = [each for each in fates if each is not None]
     if not known:
-        return PowerCut.untraced(channel.title(), verb, promise.accepted_by, "nothing was accepted")
+        return PowerCut.untraced(name_of(channel), verb, promise.accepted_by, "nothing was accepted")
     answer, shown = answer_of(known)
     if answer == NOTHING_STORED and unseen:
         reason = f"it writes {unseen} through mapped memory"
-        return PowerCut.untraced(channel.title(), verb, promise.accepted_by, reason)
+        return PowerCut.untraced(name_of(channel), verb, promise.accepted_by, reason)
     flushed = sum(each.flushed for each in known)
-    return PowerCut(channel.title(), verb, answer, promise.accepted_by, shown.evidence, len(known), flushed)
+    return PowerCut(name_of(channel), verb, answer, promise.accepted_by, shown.evidence, len(known), flushed)
 
 
 def _accepted(number: int) -> bytes:
@@ -186,6 +195,8 @@ def _send(link: Link, channel: Channel, site: Site, operations: list[Operation],
             if failed:
                 break
             os.write(marks, mark + b"accepted %d" % operation.id)
+    except Exception as error:  # a student's channel may raise anything
+        failed = f"{type(error).__name__}: {error}"
     finally:
         link.send(failed)
         os.write(marks, mark + b"end")  # who traces lets nobody go on from here
