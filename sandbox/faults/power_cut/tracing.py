@@ -26,19 +26,19 @@ from sandbox.servers.process import PopenProcess
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
-def trace(link: Link, media: Sequence[str], folder: Path, mark: bytes, words: Sequence[bytes]) -> None:
+def trace(link: Link, folders: Mapping[str, Path], mark: bytes, words: Sequence[bytes]) -> None:
     """What the process does. Sends the servers' addresses, or why there are none; then is told whom to trace.
 
-    mark    what the ends write to say where they are; the one that ends with "end" ends it all
-    words   what is looked for in all that is written; the rest of it is not kept
+    folders  medium -> the folder of its server
+    mark     what the ends write to say where they are; the one that ends with "end" ends it all
+    words    what is looked for in all that is written; the rest of it is not kept
 
     Sends what happened in the end: the events in their order, and which file somebody may have written unseen.
     """
     servers: list[Server] = []
     try:
-        for medium in media:
-            (folder / medium).mkdir(mode=0o700)
-            servers.append(start(medium, folder / medium, _spawn))
+        for medium, folder in folders.items():
+            servers.append(start(medium, folder, _spawn))
             if servers[-1].external:
                 link.send(f"the server is yours: {servers[-1].label}")
                 return

@@ -26,7 +26,7 @@ from sandbox.guarantees import Acceptor, Share, Support
 from sandbox.harness.compare import name_of
 from sandbox.harness.participant import Link, Participant
 from sandbox.harness.session import Session, default_session
-from sandbox.servers import sweep
+from sandbox.servers.postgres import kill_stragglers, release_shared_memory
 from sandbox.site import Site
 
 #: how many operations: a server that flushes once a second may happen to do it in the middle of one of them
@@ -80,10 +80,11 @@ class _Stage:
 
     def play(self) -> tuple[list[Event], str]:
         """All of it; what happened, and which file an end may have written unseen. `RunFailed` with the reason."""
-        folder = Path(tempfile.mkdtemp(prefix="t-", dir=self._session.folder))
-        self._folders.append(folder)
+        within = self._session.folder  # directly in it, where its guard looks for what a killed server leaves
+        servers = {medium: Path(tempfile.mkdtemp(prefix="t-", dir=within)) for medium in self._channel.needs}
+        self._folders += servers.values()
         tracer = self._process("tracer")
-        tracer.begin(trace, self._channel.needs, folder, _MARK, self.words)
+        tracer.begin(trace, servers, _MARK, self.words)
         addresses = _expect(tracer, dict)
         site = replace(self._session.site(), addresses=addresses)
         self._folders.append(site.folder)
@@ -112,7 +113,8 @@ class _Stage:
                 tracer.finish(_PATIENCE)
             tracer.close()
         for folder in self._folders:
-            sweep(folder)
+            kill_stragglers(folder / "data")
+            release_shared_memory(folder / "data")
             shutil.rmtree(folder, ignore_errors=True)
 
     def _process(self, name: str) -> Participant:
