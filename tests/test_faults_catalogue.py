@@ -238,6 +238,7 @@ def test_settled_before_the_work_a_receiver_that_dies_at_it_loses_it(session: Se
     result = run(SOUND["spool"], workload, session=session, faults=[KillReceiver(point, restart=0.02).at(0.05)])
 
     assert (told(result).lost, told(result).duplicated) == (0 if point == "worked" else 1, 0)
+    assert "before settlement" not in result.history.facts["faults"][0]["title"]
 
 
 def test_a_fault_says_what_it_is_about_once_it_is_known() -> None:

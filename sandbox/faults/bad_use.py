@@ -29,6 +29,7 @@ def check(rows: Sequence[Row], channel: Channel, workload: Workload) -> None:
                 got=fault.name(),
                 hint=f"It does not apply: {reason}. `sandbox.faults.applicable({channel.title()!r})` says which do.",
             )
+        fault.settle = workload.settle
         fault.aim(channel, processes)
         _check_times(fault, at, lasts, workload)
     _check_order(rows)

@@ -42,6 +42,7 @@ class Fault(ABC):
     power_cut    only what was flushed to disk before it was accepted is promised to survive it
     own_servers  it breaks a server: the run must not share its servers
     targets      set by `aim`: the participants (or media) that it acts on
+    settle       set before `aim`: when the run's receivers settle, "after" the work or "before" it
     leaves_dead  its targets are gone when it is over, until something restarts them
     exclusive    two faults of this sort cannot be at one target at the same time
     number       which one of its run's faults it is, from 1: the value of its `STRUCK` events
@@ -59,6 +60,7 @@ class Fault(ABC):
     leaves_dead: bool = False
     exclusive: bool = False
     targets: tuple[str, ...] = ()
+    settle: str = "after"
     number: int = 0
     ended: int = 0
     injected: list[tuple[int, str]]

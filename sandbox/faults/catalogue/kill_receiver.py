@@ -14,14 +14,17 @@ WHEN = {
     "worked": "after the work, before settlement",
     "settled": "after settlement",
 }
+#: the same, where its receivers settle before the work
+SETTLED_FIRST = {**WHEN, "worked": "after the work, long settled", "settled": "after settlement, before the work"}
 
 
 @dataclass
 class KillReceiver(AtReceiver, Kill):
     """SIGKILL with a delivery in hand. Knobs as in `Kill`.
 
-    point   "taken": before the work; "working": during it; "worked": done, neither answered nor settled; "settled":
-            the receiver has said that it is done with it, which the channel may not have carried out yet
+    point   "taken": before the work; "working": during it; "worked": done, not answered, and settled only where
+            that comes before the work; "settled": the receiver has said that it is done with it, which the channel
+            may not have carried out yet
     """
 
     point: str = "working"
@@ -34,4 +37,5 @@ class KillReceiver(AtReceiver, Kill):
     @property
     def title(self) -> str:
         """See `Fault.title`."""
-        return f"{self.whom} killed {WHEN[self.point]}"
+        when = WHEN if self.settle == "after" else SETTLED_FIRST
+        return f"{self.whom} killed {when[self.point]}"
