@@ -14,6 +14,7 @@ from sandbox import Session, load
 from sandbox.charts.faults import fault_map
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
+from sandbox.faults.catalogue.kill_receiver import KillReceiver
 from sandbox.faults.cells import BREAKS, COLUMNS, Cell, FaultMatrix
 from sandbox.faults.evidence import evidence
 from sandbox.faults.matrix import FEWEST, QUICK, fault_matrix, try_cell
@@ -278,6 +279,17 @@ def test_a_fault_alone_names_all_of_its_points_and_in_a_cell_its_usual_one() -> 
     assert len(scenes(["kill_receiver"])) == 4
     assert read_cell("kill_receiver/streams")[0].name == "kill_receiver_working"
     assert read_cell("kill_receiver_worked/path/to/mine.py")[1] == "path/to/mine.py"
+
+
+def test_a_fault_with_its_knobs_is_one_row_also_where_they_are_the_usual_ones() -> None:
+    assert [scene.name for scene in scenes([KillReceiver("working")])] == ["kill_receiver_working"]
+    assert len(scenes([KillReceiver])) == 4
+    (own,) = scenes([KillReceiver("worked", nth=7)])
+    assert (own.name, own.fault, own.options) == (
+        "kill_receiver_worked",
+        KillReceiver("worked", nth=7),
+        "  # here with nth=7",
+    )
 
 
 @pytest.mark.parametrize("name", ["kill_reciever/spool", "kill_receiver"])

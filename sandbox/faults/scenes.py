@@ -6,6 +6,7 @@ fault alone means all of its points in a list of faults, and its usual point in 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 
@@ -136,6 +137,9 @@ def hurried(channel: Channel) -> Channel:
 
 
 def _scenes(named: str | type[Fault] | Fault) -> list[Scene]:
+    """All points of what is named or a class; a value is itself."""
+    if isinstance(named, Fault):
+        return [_of_value(named)]
     if not isinstance(named, str):
         return _points(find_fault(named))
     if ".py" in named:
@@ -149,8 +153,16 @@ def _scenes(named: str | type[Fault] | Fault) -> list[Scene]:
 
 
 def _points(fault: Fault) -> list[Scene]:
-    """A row for each of its points, where one that was asked for as it comes has several."""
+    """A row for each of its points, or one for what has none."""
     points = _POINTS.get(type(fault), ())
-    if not points or fault != type(fault)():
-        return [Scene(fault.name(), fault)]
-    return [Scene(f"{fault.name()}_{point}", find_fault(type(fault), point=point)) for point in points]
+    scenes = [Scene(f"{fault.name()}_{point}", find_fault(type(fault), point=point)) for point in points]
+    return scenes or [Scene(fault.name(), fault)]
+
+
+def _of_value(fault: Fault) -> Scene:
+    """One row for a fault as it is. No command can name knobs: where they are not the usual ones, it says so."""
+    point = f"_{fault.knobs()['point']}" if type(fault) in _POINTS else ""
+    known = inspect.signature(type(fault)).parameters
+    unusual = {knob: value for knob, value in fault.knobs().items() if value != known[knob].default and knob != "point"}
+    said = ", ".join(f"{knob}={value!r}" for knob, value in unusual.items())
+    return Scene(f"{fault.name()}{point}", fault, f"  # here with {said}" if said else "")
