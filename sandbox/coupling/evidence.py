@@ -17,7 +17,7 @@ from sandbox.coupling.change import Order
 from sandbox.coupling.edits import Version, versions
 from sandbox.coupling.rollout import releases
 from sandbox.coupling.trial import Trial
-from sandbox.coupling.verdict import Answer
+from sandbox.coupling.verdict import Answer, newest_accepted
 from sandbox.exchange.schema import Verb
 from sandbox.harness.history import History, Process, Role
 from sandbox.harness.journal import REFUSALS, Event
@@ -190,11 +190,11 @@ def _effects(history: History) -> dict[int, list[str]]:
 
 
 def _books(trial: Trial, history: History) -> tuple[list[str], list[list[str]]]:
-    """Per project what was meant and what each group has; of shared state what was read last."""
+    """Per project what was meant and what each group has; of shared state what was to be read, and what was."""
     verb = trial.change.verb
     if verb is Verb.SHARE:
-        return ["volume", "reader", "saw version", "state"], list(_reads(history))
-    sums = _sums(history)
+        return ["volume", "expected version", "state", "reader", "saw version", "state"], list(_reads(history))
+    sums = _sums(trial, history)
     meant: dict[int, int] = {}
     for row in history.plan.rows:
         meant[int(row["project"])] = meant.get(int(row["project"]), 0) + int(row["value"])
@@ -208,21 +208,26 @@ def _books(trial: Trial, history: History) -> tuple[list[str], list[list[str]]]:
     return ["project", f"{unit} meant", *(f"{unit} on the books of {group}" for group in groups)], rows
 
 
-def _sums(history: History) -> dict[str, dict[int, int]]:
-    groups = {process.group for process in history.processes if process.role is Role.RECEIVER}
+def _sums(trial: Trial, history: History) -> dict[str, dict[int, int]]:
+    """Whose account an effect stands on is for the change to say, as it is in the verdict."""
+    account = trial.change(trial.order, trial.practised).group_of
+    groups = {account(process) for process in history.processes if process.role is Role.RECEIVER}
     found: dict[str, dict[int, int]] = {group: {} for group in sorted(groups)}
     for event in history.of(Event.EFFECT):
-        mine = found[history.processes[event["process"]].group]
+        mine = found[account(history.processes[event["process"]])]
         mine[int(event["detail"])] = mine.get(int(event["detail"]), 0) + int(event["value"])
     return found
 
 
 def _reads(history: History) -> Iterator[list[str]]:
+    newest = newest_accepted(history)
     for event in history.of(Event.ANSWERED):
-        row = history.plan.rows[int(event["operation"]) - 1]
+        volume = int(history.plan.rows["subject"][int(event["operation"]) - 1])
+        version, number = newest.get(volume, (0, 0))
+        expected = [str(version), STATES[number] if version else "nothing"]
         name = history.processes[event["process"]].name
         state = STATES[event["detail"]] if not event["status"] else "nothing"
-        yield [str(row["subject"]), name, str(int(event["value"])), state]
+        yield [str(volume), *expected, name, str(int(event["value"])), state]
 
 
 def _troubles(history: History) -> str:
