@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,26 @@ def test_the_evidence_page_escapes_what_it_shows(matrix: Matrix) -> None:
     assert "-> " not in page.split("<h1>", 1)[1]
 
 
+def test_what_another_team_took_stands_on_its_own_account_in_the_evidence_as_in_the_verdict(session: Session) -> None:
+    cell = tried("other_team_takes/spool/receiver_first", session)
+    heading, *rows = section(cell, "The books").splitlines()
+    assert "on the books of dashboard" in heading
+    billed = sum(int(row.split()[-1].replace(",", "")) for row in rows)
+    assert (billed, cell.answer) == (verdict(cell).found, Answer.SILENT)
+    assert billed < verdict(cell).meant
+
+
+def test_the_evidence_of_shared_state_says_what_should_have_been_read(session: Session) -> None:
+    rows = section(tried("meaning_of_a_state/rename/sender_first", session), "The books").splitlines()[1:]
+    expected, seen = [row.split()[1:3] for row in rows], [row.split()[4:6] for row in rows]
+    assert ["4", "attaching"] in expected
+    assert ["4", "reserved"] in seen
+
+
+def section(cell: Cell, heading: str) -> str:
+    return dict(evidence(cell).sections)[heading]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -224,6 +245,13 @@ def test_compatibility_and_advice_follow_from_the_three_answers(
     cells = tuple(made(order, answer) for order, answer in zip(Order, answers, strict=True))
     assert compatibility(Matrix(cells), "c", "spool", False) is has
     assert deploy(Matrix(cells), "c", "spool", False).deploy is advice
+
+
+def test_a_backlog_that_was_not_measured_is_not_taken_for_one_that_holds() -> None:
+    lost = replace(made(Order.BACKLOG, None), why_not="", trouble="RunFailed: the guard has died")
+    matrix = Matrix((*(made(order, Answer.WORKS) for order in list(Order)[:2]), lost))
+    assert compatibility(matrix, "c", "spool", False) == "not measured: RunFailed: the guard has died"
+    assert deploy(matrix, "c", "spool", False).text == "not measured: RunFailed: the guard has died"
 
 
 def made(order: Order, answer: Answer | None) -> Cell:

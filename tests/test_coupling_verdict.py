@@ -96,11 +96,36 @@ def test_refused_by_the_receiver_is_loud() -> None:
     found = verdict(refused(Book("TT").well(1).sent(2).accepted(2)))
     assert (found.answer, found.missing, found.unnoticed) == (Answer.LOUD, 1, 0)
     assert found.noticed_by == {"receiver": 1}
-    assert found.after == pytest.approx(0.005)
+
+
+def test_it_counts_from_the_first_operation_that_went_wrong_until_somebody_was_told() -> None:
+    # Given one that went well, one sent at 1 ms and refused at 5 ms
+    assert verdict(refused(Book("TT").well(1).sent(2).accepted(2))).after == pytest.approx(0.004)
+    # And one that went well, one sent at 1 ms whose sender was told at 1.1 ms
+    assert verdict(Book("TT").well(1).sent(2).failed(2)).after == pytest.approx(0.0001)
+    # And one whose asker was told by an answer that refuses
+    asked = Book("A").sent(1).answered(1, at=2.0, status=REFUSALS["OverQuota"])
+    assert verdict(asked, Asks).noticed_by == {"sender": 1}
+    assert verdict(asked, Asks).after == pytest.approx(0.002)
 
 
 def test_one_refusal_does_not_excuse_two_that_are_missing() -> None:
     found = verdict(refused(Book("TTT").well(1).sent(2).accepted(2).sent(3).accepted(3)))
+    assert (found.answer, found.missing, found.unnoticed) == (Answer.SILENT, 2, 1)
+
+
+def set_aside(book: Book, operation: int) -> Book:
+    book.event(book._index("metering-0"), Event.SET_ASIDE, operation, 6.0)
+    return book
+
+
+def test_set_aside_by_the_receiver_is_loud() -> None:
+    assert verdict(set_aside(Book("TT").well(1).sent(2).accepted(2), 2)).answer is Answer.LOUD
+
+
+def test_what_was_set_aside_twice_does_not_excuse_another_that_is_missing() -> None:
+    book = Book("TTT").well(1).sent(2).accepted(2).sent(3).accepted(3)
+    found = verdict(set_aside(set_aside(book, 2), 2))
     assert (found.answer, found.missing, found.unnoticed) == (Answer.SILENT, 2, 1)
 
 

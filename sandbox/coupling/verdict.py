@@ -45,8 +45,9 @@ class Verdict:
     missing     not done at all;  unnoticed: of the wrong and missing, those of which nobody was told
     late        done only after the other side was renewed or came back
     noticed_by  who was told: "sender", "receiver" (refused, set aside, failed), with how often
-    after       s from the first affected operation's begin until somebody was told; None when nobody was
-    bill        bytes, GB or reads: meant and found, for the business's own words
+    after       s from the begin of the first operation that was not done right, or whose sender was told so, until
+                somebody was told; None when nobody was, or it is not on record when (a participant that failed)
+    meant, found   bytes, GB or versions: what should stand on the books, and what does
     """
 
     answer: Answer
@@ -67,7 +68,7 @@ def decide(history: History, change: Change) -> Verdict:
     late = set(history.facts.get("late", ()))
     right, wrong, tardy = _reads(history) if change.verb is Verb.SHARE else _effects(history, change, late)
     told = _told(history, change)
-    noticed, after = _noticed(history, told)
+    noticed = _noticed(history, told)
     missing = ~right & ~wrong
     unnoticed = int(wrong.sum()) + _missing_in_silence(history, missing, told)
     return Verdict(
@@ -79,7 +80,7 @@ def decide(history: History, change: Change) -> Verdict:
         unnoticed=unnoticed,
         late=int(tardy.sum()),
         noticed_by=noticed,
-        after=after,
+        after=_after(history, change, told, ~right | told),
         meant=int(history.plan.rows["value"].sum()),
         found=_found(history, change),
     )
@@ -119,16 +120,10 @@ def _effects(history: History, change: Change, late: set[str]) -> tuple[Array, A
 
 def _heard(history: History) -> tuple[Array, Array, Array]:
     """Per operation: answered well, refused, answered with what belongs to another."""
-    import numpy as np
-
     answers = history.of(Event.ANSWERED)
-    kinds = (answers["status"] == 0, (answers["status"] != 0) & (answers["status"] != MISMATCHED))
-    found = []
-    for chosen in (*kinds, answers["status"] == MISMATCHED):
-        flags = np.zeros(len(history.plan.rows), dtype=bool)
-        flags[answers["operation"][chosen] - 1] = True
-        found.append(flags)
-    return found[0], found[1], found[2]
+    well, mismatched = answers["status"] == 0, answers["status"] == MISMATCHED
+    heard, refused, misheard = (_flags(history, answers[chosen]) for chosen in (well, ~well & ~mismatched, mismatched))
+    return heard, refused, misheard
 
 
 def _told(history: History, change: Change) -> Array:
@@ -141,12 +136,8 @@ def _told(history: History, change: Change) -> Array:
 
 
 def _no_such_volume(history: History) -> Array:
-    import numpy as np
-
     answers = history.of(Event.ANSWERED)
-    flags = np.zeros(len(history.plan.rows), dtype=bool)
-    flags[answers["operation"][answers["status"] == REFUSALS[NoSuchVolume.__name__]] - 1] = True
-    return flags
+    return _flags(history, answers[answers["status"] == REFUSALS[NoSuchVolume.__name__]])
 
 
 def _reads(history: History) -> tuple[Array, Array, Array]:
@@ -154,13 +145,8 @@ def _reads(history: History) -> tuple[Array, Array, Array]:
     import numpy as np
 
     rows = history.plan.rows
-    state = outcomes(history)
-    newest: dict[int, tuple[int, int]] = {}
-    for row in rows[(rows["message"] == WRITE) & (state == OK)]:
-        newest[int(row["subject"])] = max(
-            newest.get(int(row["subject"]), (0, 0)), (int(row["value"]), int(row["state"]))
-        )
-    right = (rows["message"] == WRITE) & (state == OK)
+    newest = newest_accepted(history)
+    right = (rows["message"] == WRITE) & (outcomes(history) == OK)
     wrong = np.zeros(len(rows), dtype=bool)
     for answer in history.of(Event.ANSWERED):
         if answer["status"] not in (0, REFUSALS[NoSuchVolume.__name__]):
@@ -170,6 +156,16 @@ def _reads(history: History) -> tuple[Array, Array, Array]:
         right[index] = seen == newest.get(int(rows["subject"][index]), (0, 0))
         wrong[index] = not right[index]
     return right, wrong, np.zeros(len(rows), dtype=bool)
+
+
+def newest_accepted(history: History) -> dict[int, tuple[int, int]]:
+    """Volume -> version and number of the state that must be read once all is written; (0, 0) of any other volume."""
+    rows = history.plan.rows
+    newest: dict[int, tuple[int, int]] = {}
+    for row in rows[(rows["message"] == WRITE) & (outcomes(history) == OK)]:
+        volume, written = int(row["subject"]), (int(row["value"]), int(row["state"]))
+        newest[volume] = max(newest.get(volume, (0, 0)), written)
+    return newest
 
 
 def _of_group(history: History, change: Change, group: str) -> Array:
@@ -190,19 +186,29 @@ def _of_group(history: History, change: Change, group: str) -> Array:
 def _missing_in_silence(history: History, missing: Array, told: Array) -> int:
     """Of the operations that were not done, those of which neither side was told.
 
-    What a receiver has refused has no id that could be trusted, so refusals are counted off, as far as they are
-    more than the operations whose senders were told (of a refusal, for one); a receiver that has failed has
-    told of everything that it did not do.
+    What was set aside is known by its id. What a receiver could not even read has none that could be trusted, so
+    those refusals are counted off, as far as they are more than the operations whose senders were told (of a
+    refusal, for one); a receiver that has failed has told of everything that it did not do.
     """
     if history.facts.get("failed"):
         return 0
-    refusals = len(history.of(Event.REFUSED, Event.SET_ASIDE)) - int(told.sum())
-    return max(0, int((missing & ~told).sum()) - max(0, refusals))
+    aside = _flags(history, history.of(Event.SET_ASIDE))
+    refusals = len(history.of(Event.REFUSED)) - int((told & ~aside).sum())
+    return max(0, int((missing & ~told & ~aside).sum()) - max(0, refusals))
 
 
-def _noticed(history: History, told: Array) -> tuple[dict[str, int], float | None]:
+def _flags(history: History, events: Array) -> Array:
+    """Per operation: whether there is such an event of it."""
+    import numpy as np
+
+    flags = np.zeros(len(history.plan.rows), dtype=bool)
+    known = (events["operation"] >= 1) & (events["operation"] <= len(flags))
+    flags[events["operation"][known] - 1] = True
+    return flags
+
+
+def _noticed(history: History, told: Array) -> dict[str, int]:
     noticed: dict[str, int] = {}
-    at_sender = history.of(Event.FAILED, Event.UNKNOWN)
     at_receiver = history.of(Event.REFUSED, Event.SET_ASIDE)
     if told.any():
         noticed["sender"] = int(told.sum())
@@ -211,10 +217,18 @@ def _noticed(history: History, told: Array) -> tuple[dict[str, int], float | Non
     for name in history.facts.get("failed", {}):
         role = next(process.role for process in history.processes if process.name == name)
         noticed[str(role)] = noticed.get(str(role), 0) + 1
-    times = [int(events["time"][0]) for events in (at_sender, at_receiver) if len(events)]
+    return noticed
+
+
+def _after(history: History, change: Change, told: Array, affected: Array) -> float | None:
+    """s from the begin of the first affected operation until the first word of it, to either side."""
+    kinds = [Event.FAILED, Event.UNKNOWN] + ([Event.ANSWERED] if change.verb is not Verb.TELL else [])
+    at_sender = history.of(*kinds)
+    at_sender = at_sender[told[at_sender["operation"] - 1]]
     begun = history.of(Event.INTENT)
-    after = (min(times) - int(begun["time"][0])) / 1e9 if times and len(begun) else None
-    return noticed, after
+    begun = begun[affected[begun["operation"] - 1]]
+    times = [int(each["time"][0]) for each in (at_sender, history.of(Event.REFUSED, Event.SET_ASIDE)) if len(each)]
+    return (min(times) - int(begun["time"][0])) / 1e9 if times and len(begun) else None
 
 
 def _found(history: History, change: Change) -> int:

@@ -58,7 +58,7 @@ def compatibility(matrix: Matrix, change: str, channel: str, practised: bool) ->
     if len(by) < len(Order):
         return UNTRIED
     sender, receiver = by[Order.SENDER_FIRST], by[Order.RECEIVER_FIRST]
-    if reason := _unanswered(sender, receiver):
+    if reason := _unanswered(sender, receiver) or _untold(by[Order.BACKLOG]):
         return reason
     backward = receiver.holds and _backlog_holds(by[Order.BACKLOG])
     return {
@@ -145,6 +145,11 @@ def _by_order(matrix: Matrix, change: str, channel: str, practised: bool) -> dic
 
 def _unanswered(*cells: Cell) -> str:
     return next((cell.text for cell in cells if cell.verdict is None), "")
+
+
+def _untold(backlog: Cell) -> str:
+    """That it could not be measured; that there is no backlog is an answer."""
+    return backlog.text if backlog.trouble else ""
 
 
 def _backlog_holds(cell: Cell) -> bool:
