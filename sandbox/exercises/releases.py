@@ -140,10 +140,12 @@ def _misunderstood(cell: Cell) -> str:
     assert cell.trial is not None
     old, new = cell.trial.change.before, cell.trial.change.after
     sender, receiver = (new, old) if cell.order is Order.SENDER_FIRST else (old, new)
-    _, (said,) = sender.speaking([Operation(1, DOWNLOAD, ONE)])
+    _, said = sender.speaking([Operation(1, DOWNLOAD, ONE)])
     try:
-        body = receiver.schema.decode(said.message, sender.schema.encode(said.body))
-        check(receiver.listener().understand(body) or ONE)
+        listener = receiver.listener()
+        for each in said:
+            body = receiver.schema.decode(each.message, sender.schema.encode(each.body))
+            check(listener.understand(body) or ONE)
     except Exception as error:  # it is the student's code
         return f"understand raised {type(error).__name__}: {error}"
     return "What understand gave back is no download that can be billed."
