@@ -217,7 +217,7 @@ def test_a_cell_is_run_again_by_the_command_that_is_printed(matrix: FaultMatrix,
 def test_the_evidence_shows_plan_deed_and_the_operations_concerned(matrix: FaultMatrix) -> None:
     cell = matrix.cell("kill_receiver_worked/spool")
     text = str(evidence(cell))
-    for said in ("kill_receiver(", "metering-0, operation", "died (-9)", cell.command):
+    for said in ("kill_receiver(", "metering-0, operation", "died (-9)", cell.command, "python -m sandbox crash spool"):
         assert said in text
     assert len(re.findall(r"effect", text)) >= 2  # of the operation that was worked twice
 
@@ -233,7 +233,9 @@ def test_a_matrix_is_saved_and_loads_again(matrix: FaultMatrix, tmp_path: Path) 
     assert page.count("cells/") == len(matrix.measured)
     assert {file.stem for file in folder.glob("*.png")} == {chart.name for chart in matrix.charts()}
     assert "timeline_partition" in {chart.name for chart in matrix.charts()}
-    assert "<img" in (folder / "cells" / "duplicate-spool.html").read_text()
+    shown = (folder / "cells" / "duplicate-idempotent-spool.html").read_text()
+    assert [word in shown for word in ("The journey of operation", "python -m sandbox crash spool ")] == [True, True]
+    assert shown.count("<img") == 2
     with pytest.raises(BadArgument, match="folder"):
         matrix.save(tmp_path)
 

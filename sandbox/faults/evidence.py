@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sandbox.charts.report import STYLE
 from sandbox.faults.cells import Cell
+from sandbox.faults.scenes import IDEMPOTENT
 from sandbox.harness.history import History
 from sandbox.harness.journal import Event
 from sandbox.harness.plan import MESSAGES
@@ -21,7 +22,10 @@ _FEW = 12
 
 @dataclass(frozen=True)
 class Evidence:
-    """Sections of heading and text; as text or as a page, that one with the run's timeline."""
+    """Sections of heading and text; as text or as a page, that one with pictures.
+
+    They are the run's timeline, and the journey of that of its operations which had the most eventful one.
+    """
 
     title: str
     sections: tuple[tuple[str, str], ...]
@@ -34,9 +38,10 @@ class Evidence:
         """A page by itself; everything from outside is escaped."""
         parts = [f"<h2>{html.escape(name)}</h2><pre>{html.escape(text)}</pre>" for name, text in self.sections]
         if self.history is not None:
+            from sandbox.charts.journey import journey
             from sandbox.charts.timeline import timeline
 
-            parts.insert(2, timeline(self.history).html())
+            parts[2:2] = [timeline(self.history).html(), journey(self.history).html()]
         title = html.escape(self.title)
         head = f'<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{title}</title>'
         body = f"<main><p><a href='../faults.html'>all cells</a></p><h1>{title}</h1>{''.join(parts)}</main>"
@@ -50,7 +55,7 @@ def evidence(cell: Cell) -> Evidence:
     result = Result(cell.history)
     sections = (
         ("Answer", "\n".join(_answer(cell))),
-        ("Run it again", cell.command),
+        ("Run it again", f"{cell.command}\n{_crash(cell)}"),
         ("What was planned", "\n".join(_planned(cell.history))),
         ("What was really done", "\n".join(_injected(cell.history))),
         ("Accounts, bills and books", str(result)),
@@ -70,6 +75,12 @@ def _answer(cell: Cell) -> Iterator[str]:
         if verdict.indefinite:
             yield f"  of {verdict.indefinite} indefinite ones, {verdict.done_anyway} were done"
         yield from (f"  BROKEN: {text}" for text in verdict.broken)
+
+
+def _crash(cell: Cell) -> str:
+    """How it is killed at every place, and not at one: whoever does nothing twice lies around the same channel."""
+    named = cell.name.partition("/")[2].removeprefix(IDEMPOTENT)
+    return f"python -m sandbox crash {named}    kills {named} at every place where it acts on the outside"
 
 
 def _planned(history: History) -> Iterator[str]:
