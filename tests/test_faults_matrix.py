@@ -181,11 +181,23 @@ def session() -> Iterator[Session]:
         yield session
 
 
+#: runs that are over soon after the fault
+SHORT = ("sandbox.faults.scenes.OPERATIONS", 200)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short runs, where nobody asks when it was mended."""
+    monkeypatch.setattr(*SHORT)
+
+
 @pytest.fixture(scope="module")
 def matrix(session: Session) -> FaultMatrix:
     faults = ["kill_receiver_worked", "partition", "duplicate", "poison_message"]
     channels = ["spool", "socket", "idempotent-spool"]
-    return fault_matrix(faults, channels, session=session, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(*SHORT)
+        return fault_matrix(faults, channels, session=session, progress=False)
 
 
 def test_no_cell_is_blank(matrix: FaultMatrix) -> None:
@@ -207,6 +219,7 @@ def test_an_idempotent_receiver_takes_the_effects_back_to_one(matrix: FaultMatri
     assert matrix.cell("duplicate/idempotent-spool").happened == "all billed"
 
 
+@pytest.mark.usefixtures("short")
 def test_a_cell_is_run_again_by_the_command_that_is_printed(matrix: FaultMatrix, session: Session) -> None:
     cell = matrix.cell("duplicate/spool")
     scene, channel = read_cell(cell.command.removeprefix("python -m sandbox faults --cell "))
@@ -249,6 +262,7 @@ def test_the_chart_says_the_same_in_words_and_figures(matrix: FaultMatrix) -> No
     assert chart.png()[:4] == b"\x89PNG"
 
 
+@pytest.mark.usefixtures("short")
 def test_a_fault_and_a_channel_from_files_have_their_row_and_column(session: Session, tmp_path: Path) -> None:
     code = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert code is not None
@@ -269,6 +283,7 @@ def test_a_cell_that_varies_says_in_how_many_runs() -> None:
     assert cell.text.startswith(BREAKS)
 
 
+@pytest.mark.usefixtures("short")
 def test_a_fault_that_never_fires_is_not_measured(session: Session) -> None:
     from sandbox.faults.catalogue.slow_receiver import SlowReceiver
 
@@ -306,6 +321,7 @@ def test_the_quick_selections_are_of_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("weakness", WEAKNESSES[:1] + WEAKNESSES[4:5], ids=lambda each: each.name)
+@pytest.mark.usefixtures("short")
 def test_a_declared_weakness_is_shown_by_a_run(session: Session, weakness: Weakness) -> None:
     ((_, cell),) = exhibit(session, [weakness])
     assert shown(weakness, cell), cell.text

@@ -28,8 +28,9 @@ from sandbox.idempotent import Idempotent
 
 #: s after the run's start when it breaks, and how long what is no moment lasts
 AT, LASTS = 0.2, 0.3
-#: operations, and how many a second: 1.1 s of load, more than half of it after the fault
-OPERATIONS, RATE = 330, 300.0
+#: operations, and how many a second: 1.7 s of load, 1.2 s of it after the fault, so that whoever comes back late on a
+#: busy machine is still watched
+OPERATIONS, RATE = 510, 300.0
 #: knobs that channels may have -> s; a run of a second cannot wait for the usual ones
 _TIMES = {"lease": 0.3, "timeout": 1.0}
 #: the column of an idempotent receiver is named after its channel with this before it
