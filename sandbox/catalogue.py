@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -105,20 +106,39 @@ def in_file(named: str, base: type[T], what: str) -> type[T]:
     Raises `BadArgument`, which calls it a `what`.
     """
     path, _, name = named.partition(":")
-    file = Path(path)
-    if not file.is_file():
-        raise BadArgument(f"{what} file", expected="a Python file that exists", got=path)
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
-    spec.loader.exec_module(module)
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(module)  # participants do not have the file on their path
+    module = module_of(Path(path), what)
     found = {kind.__name__: kind for kind in classes_in(module, base)}
     if name in found:
         return found[name]
     if not name and len(found) == 1:
         return next(iter(found.values()))
     raise BadArgument(f"{what} in {path}", expected="one of " + (", ".join(found) or "(the file has none)"), got=name)
+
+
+def module_of(file: Path, what: str) -> ModuleType:
+    """The module in a file, executed anew; what it defines travels to participants by value.
+
+    Raises `BadArgument`, which calls it a `what`, for one that is not there, that cannot be executed, or that would
+    stand in the way of a module of Python's own, which has the same name.
+    """
+    if not file.is_file():
+        raise BadArgument(f"{what} file", expected="a Python file that exists", got=str(file))
+    if file.stem in sys.stdlib_module_names:
+        expected = f"another name than {file.stem}, which is a module of Python's own"
+        raise BadArgument(f"{what} file", expected=expected, got=str(file), hint="Rename it.")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # it is somebody's own code, and may raise anything
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename) == file.absolute()]
+        where = f" (line {lines[-1]})" if lines else ""
+        got = f"{type(error).__name__}: {error}{where}"
+        raise BadArgument(f"{what} file {file}", expected="Python that can be executed", got=got) from error
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)  # participants do not have the file on their path
+    return module

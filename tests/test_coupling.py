@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -390,6 +392,43 @@ def test_a_file_without_a_change_is_refused(tmp_path: Path) -> None:
         find_changes([str(tmp_path / "empty.py")])
     with pytest.raises(BadArgument, match="a Python file that exists"):
         find_changes([str(tmp_path / "nowhere.py")])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("broken.py", "def (", r"SyntaxError: invalid syntax \(broken.py, line 1\)"),
+        ("raises.py", "\nraise RuntimeError('no')", r"RuntimeError: no \(line 2\)"),
+        ("random.py", OF_AN_INSTRUCTOR, "another name than random"),
+        ("half.py", "from sandbox.coupling.change import Change\nclass Half(Change): pass", r"a title, and a facet"),
+    ],
+)
+def test_a_file_of_a_change_that_cannot_be_used_says_why(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadArgument, match=said):
+        find_changes([str(tmp_path / name)])
+
+
+def test_a_command_with_a_blank_in_it_can_be_pasted(tmp_path: Path) -> None:
+    file = tmp_path / "add a region.py"
+    file.write_text(OF_AN_INSTRUCTOR)
+    (found,) = find_changes([str(file)])
+    cell = replace(made(Order.BACKLOG, Answer.WORKS), options=found.options)
+    assert shlex.split(cell.command)[-2:] == ["--changes", str(file)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "orders", "said"),
+    [
+        (("change_unit",), None, "changes: expected a list"),
+        ((["change_unit"], "spool"), None, "channels: expected a list"),
+        ((["change_unit"], ["spool"]), "backlog", "orders: expected a list"),
+        ((["change_unit"], ["spool"]), [], "orders: expected at least one"),
+    ],
+)
+def test_what_is_in_no_list_is_refused_as_such(arguments: Any, orders: Any, said: str, session: Session) -> None:
+    with pytest.raises(BadArgument, match=said):
+        coupling(*arguments, orders=orders, session=session, progress=False)
 
 
 # --- the faces ---------------------------------------------------------------------------------------

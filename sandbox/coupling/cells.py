@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class Cell:
     @property
     def command(self) -> str:
         """What runs this cell again."""
-        return f"python -m sandbox coupling --cell {self.name}{self.options}"
+        return f"python -m sandbox coupling --cell {shlex.quote(self.name)}{self.options}"
 
 
 @dataclass(frozen=True, eq=False)

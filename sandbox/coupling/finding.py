@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
-import sys
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.coupling.change import Change, Order
+from sandbox.catalogue import module_of
+from sandbox.coupling.change import Change, Facet, Order
 from sandbox.coupling.trial import catalogue, changes_in
 from sandbox.errors import BadArgument
 
@@ -27,10 +27,11 @@ class Found:
 def find_changes(named: Iterable[str | type[Change]] | None) -> list[Found]:
     """The changes that names, files and classes say; without any, the whole catalogue.
 
-    Raises `BadArgument` with the nearest name.
+    Raises `BadArgument`: with the nearest name; for a change without a title or a facet; for one that is in no list.
     """
     if named is None:
         return [Found(change) for change in catalogue().values()]
+    check_list("changes", named)
     found = [each for one in named for each in _find(one)]
     names = [each.change.name() for each in found]
     if len(set(names)) != len(names):
@@ -38,6 +39,12 @@ def find_changes(named: Iterable[str | type[Change]] | None) -> list[Found]:
     if not found:
         raise BadArgument("changes", expected="at least one", got=list(names))
     return found
+
+
+def check_list(what: str, named: Iterable[object]) -> None:
+    """Raise `BadArgument` for one by itself: a text would be read letter by letter."""
+    if isinstance(named, str) or not isinstance(named, Iterable):
+        raise BadArgument(what, expected="a list, also of a single one", got=named)
 
 
 def nearest(what: str, name: str, known: Iterable[str], otherwise: str = "") -> BadArgument:
@@ -68,27 +75,25 @@ def read_cell(name: str, changes: Iterable[Found]) -> tuple[Found, str, Order, b
 def _find(named: str | type[Change]) -> list[Found]:
     if not isinstance(named, str):
         if isinstance(named, type) and issubclass(named, Change):
-            return [Found(named)]
+            return [Found(_complete(named))]
         raise BadArgument("change", expected="a name, a file or a Change class", got=named)
     if named.endswith(".py"):
-        return [Found(change, f" --changes {named}") for change in _from_file(Path(named))]
+        return [Found(change, f" --changes {shlex.quote(named)}") for change in _from_file(Path(named))]
     if named not in catalogue():
         raise nearest("change", named, catalogue(), "One of your own is named by its file: path/to/mine.py")
     return [Found(catalogue()[named])]
 
 
 def _from_file(file: Path) -> list[type[Change]]:
-    if not file.is_file():
-        raise BadArgument("file of a change", expected="a Python file that exists", got=str(file))
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
-    spec.loader.exec_module(module)
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(module)  # participants do not have the file on their path
-    found = changes_in(module)
+    found = changes_in(module_of(file, "change"))
     if not found:
-        raise BadArgument("file of a change", expected="a subclass of Change in it", got=str(file))
-    return found
+        raise BadArgument("change file", expected="a subclass of Change in it", got=str(file))
+    return [_complete(change) for change in found]
+
+
+def _complete(change: type[Change]) -> type[Change]:
+    title, facet = getattr(change, "title", None), getattr(change, "facet", None)
+    if not title or facet not in list(Facet):
+        expected = "a title, and a facet that is one of " + ", ".join(f"Facet.{each.name}" for each in Facet)
+        raise BadArgument(f"change {change.name()}", expected=expected, got=(title, facet))
+    return change

@@ -14,7 +14,7 @@ from sandbox.channel import Channel
 from sandbox.coupling.cells import Cell, Matrix
 from sandbox.coupling.change import ROLL_OUTS, Change, Order
 from sandbox.coupling.edits import edits
-from sandbox.coupling.finding import PRACTICE, Found, find_changes, nearest
+from sandbox.coupling.finding import PRACTICE, Found, check_list, find_changes, nearest
 from sandbox.coupling.trial import try_out, why_not
 from sandbox.errors import BadArgument, ServerUnavailable
 from sandbox.exchange.schema import Verb
@@ -189,6 +189,10 @@ def _reason(job: _Job) -> str:
 
 def _orders(named: Sequence[str | Order] | None) -> list[Order]:
     known = [str(order) for order in Order]
+    if named is not None:
+        check_list("orders", named)
+    if named is not None and not named:
+        raise BadArgument("orders", expected=f"at least one of {', '.join(known)}", got=named)
     for name in named or ():
         if name not in known:
             raise nearest("order", str(name), known)
@@ -204,6 +208,8 @@ def available(
     """
     columns: list[Column] = []
     notes: list[str] = []
+    if named is not None:
+        check_list("channels", named)
     for each in CHANNELS if named is None else named:
         try:
             columns.append(column(each, session))

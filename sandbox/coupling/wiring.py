@@ -244,7 +244,11 @@ def _peers(before: set[tuple[int, int]] | None) -> list[Any] | None:
 
 def check_parties(parties: Sequence[int]) -> None:
     """Raise `BadArgument` unless so many parties can be wired in a few seconds."""
-    if not parties or not all(isinstance(each, int) and 1 <= each <= 16 for each in parties):
+    if (
+        not isinstance(parties, Sequence)
+        or not parties
+        or not all(isinstance(each, int) and 1 <= each <= 16 for each in parties)
+    ):
         raise BadArgument("parties", expected="some whole numbers from 1 to 16", got=parties)
 
 
