@@ -7,17 +7,19 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import sandbox.faults
+import sandbox.faults.killing as killing
 from sandbox import Workload, load, run
 from sandbox.catalogue import sound_channels
 from sandbox.channel import Channel
 from sandbox.db_share.compare_and_swap import CompareAndSwap
 from sandbox.errors import BadArgument, RunFailed
-from sandbox.exchange.schema import Verb
+from sandbox.exchange.schema import Schema, Verb
 from sandbox.faults.catalogue import applicable, faults, find_fault
 from sandbox.faults.catalogue.kill_receiver import KillReceiver
 from sandbox.faults.catalogue.kill_sender import KillSender
@@ -29,7 +31,7 @@ from sandbox.faults.catalogue.restart import Restart
 from sandbox.faults.catalogue.slow_receiver import SlowReceiver
 from sandbox.faults.drawing import schedule
 from sandbox.faults.fault import Fault, Planned
-from sandbox.file_share.spool import Spool
+from sandbox.file_share.spool import Receiver, Spool
 from sandbox.harness.cast import Cast
 from sandbox.harness.result import Result
 from sandbox.harness.session import Session
@@ -190,6 +192,43 @@ def test_after_a_restart_the_next_fault_hits_whoever_has_come(session: Session) 
     names = [process.name for process in result.history.processes if process.group]
     assert names == ["metering-0", "metering-0_2", "metering-0_3"]
     assert result.accounts[Verb.TELL].delivered == 90
+
+
+@dataclass(frozen=True)
+class OnceOnly(Spool):
+    """Nobody can come in the place of a receiver."""
+
+    def receiver(self, site: Site, schema: Schema, group: str, name: str) -> Receiver:
+        if "_" in name:
+            raise RuntimeError("it was here once")
+        return super().receiver(site, schema, group, name)
+
+
+def test_one_that_cannot_start_is_given_up_after_a_while_and_is_a_finding(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(killing, "PERSISTENCE", 0.2)
+    workload, fault = small(receivers=2), KillReceiver(restart=0.02).at(0.02)
+
+    history = run(OnceOnly(lease=0.2), workload, session=session, faults=[fault]).history
+
+    names = [process.name for process in history.processes if process.group]
+    assert names == ["metering-0", "metering-1", "metering-0_2"]
+    assert "it was here once" in history.facts["failed"]["metering-0_2"]
+
+
+def test_one_that_is_killed_on_its_way_is_left_to_who_has_killed_it(session: Session) -> None:
+    class Impatient(KillReceiver):
+        def watch(self, cast: Cast) -> None:
+            super().watch(cast)
+            if "metering-0_2" in cast.members and "metering-0_3" not in cast.members:
+                cast.kill("metering-0_2")
+
+    fault = Impatient(restart=0.02).at(0.02)
+    result = run(QUICK, small(receivers=2), session=session, faults=[fault])
+
+    assert [process.died for process in result.history.processes if process.group] == [-9, None, -9]
+    assert "failed" not in result.history.facts
 
 
 def test_a_fault_that_never_fires_leaves_the_run_unknown(session: Session) -> None:

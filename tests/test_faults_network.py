@@ -12,8 +12,12 @@ from sandbox import Workload, run
 from sandbox.catalogue import find
 from sandbox.exchange.schema import Verb
 from sandbox.faults.catalogue import applicable, find_fault
+from sandbox.faults.catalogue.kill_receiver import KillReceiver
+from sandbox.faults.catalogue.kill_server import KillServer
+from sandbox.faults.catalogue.partition import Partition
 from sandbox.faults.fault import Fault, Planned
 from sandbox.faults.network import KEPT
+from sandbox.harness.checker import account
 from sandbox.harness.history import History
 from sandbox.harness.journal import Event
 from sandbox.harness.session import Session
@@ -155,3 +159,36 @@ def test_what_was_really_done_is_on_record_up_to_a_limit(session: Session) -> No
     assert len(facts["injected"]) == KEPT + 1
     assert ": delayed, " in facts["injected"][0][2]
     assert facts["injected"][-1][2] == f"and {report['witnesses'] - KEPT} more"
+
+
+# --- who comes back while the medium is out of reach ---------------------------------------------------
+
+
+def names_of_receivers(history: History) -> list[str]:
+    return [process.name for process in history.processes if process.group]
+
+
+@pytest.mark.parametrize("name", ["skip_locked", "streams"])
+def test_whoever_comes_back_into_a_partition_keeps_nobody_from_healing_it(session: Session, name: str) -> None:
+    workload = Workload(operations=150, rate=300.0, warmup=0, size=200, timeout=2.0)
+    faults = [KillReceiver(restart=0.02).at(0.05), Partition().during(0.06, lasts=0.2)]
+
+    history = run(find(name, lease=0.2), workload, session=session, faults=faults).history
+
+    killed, partition = history.facts["faults"]
+    assert partition["healed"] <= killed["healed"], "it cannot have come before"
+    assert "failed" not in history.facts
+    assert names_of_receivers(history) == ["metering-0", "metering-0_2"]
+    assert account(history, Verb.TELL).delivered == 150
+
+
+@pytest.mark.parametrize("name", ["skip_locked", "streams"])
+def test_whoever_cannot_start_without_its_server_starts_when_it_is_back(name: str) -> None:
+    workload = Workload(operations=150, rate=300.0, warmup=0, size=200, timeout=2.0)
+    faults = [KillReceiver(restart=0.02).at(0.05), KillServer(restart=0.3).at(0.06)]
+
+    history = run(find(name, lease=0.2), workload, faults=faults).history
+
+    assert "failed" not in history.facts
+    assert names_of_receivers(history) == ["metering-0", "metering-0_2"]
+    assert account(history, Verb.TELL).lost == 0

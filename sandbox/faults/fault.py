@@ -93,7 +93,7 @@ class Fault(ABC):
         """Break it."""
 
     def watch(self, cast: Cast) -> None:
-        """Again and again while it is open, every few ms: whatever has to be done later."""
+        """Again and again while it is open or busy, every few ms: whatever has to be done later. It must not wait."""
 
     def busy(self, cast: Cast) -> bool:
         """Whether the load has to wait for something that `watch` will do."""

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 #: s that a process which has killed itself has for being gone
 _GONE = 2.0
+#: s for which a process that cannot start is tried again, and s between two tries
+PERSISTENCE, _PAUSE = 5.0, 0.1
+#: s that one try may take
+_READY = 30.0
 
 
 @dataclass
@@ -23,7 +27,7 @@ class Kill(HookedFault):
 
     point    where in its life: see `sandbox.harness.hook`
     nth      at the so-many-th time that it comes to this point while the fault is open
-    restart  s after which another process comes in its place; None: it stays away
+    restart  s after which another process is started in its place; None: it stays away
     """
 
     point: str
@@ -59,13 +63,6 @@ class Kill(HookedFault):
         """See `Fault.busy`."""
         return self._revival.due(self.switch.strikes)
 
-    def heal(self, cast: Cast) -> None:
-        """See `Fault.heal`: whoever should come back is back when it returns."""
-        super().heal(cast)
-        while cast.start and hasattr(self, "_revival") and self.busy(cast):
-            self.watch(cast)
-            time.sleep(0.002)
-
 
 class Revival:
     """Brings a new process in the place of each that a fault has killed, `after` s later; None: never."""
@@ -74,13 +71,17 @@ class Revival:
         self._after = after
         self._done = 0
         self._noticed = 0.0
+        self._coming: list[Comeback] = []
 
     def due(self, strikes: int) -> bool:
         """Whether somebody has still to come."""
-        return self._after is not None and strikes > self._done
+        return bool(self._coming) or (self._after is not None and strikes > self._done)
 
     def watch(self, cast: Cast, fault: Fault, strikes: int) -> bool:
-        """Bring whoever is due; True when one has come."""
+        """Bring whoever is due; True when all that were gone have come."""
+        if self._coming:
+            self._coming = [each for each in self._coming if not each.is_over(cast)]
+            return not self._coming
         if self._after is None or strikes <= self._done:
             return False
         now = time.monotonic()
@@ -90,18 +91,47 @@ class Revival:
         gone = [name for name in map(cast.playing, fault.targets) if is_gone(cast, name)]
         if not gone and now < self._noticed + self._after + _GONE:
             return False
-        for name in gone:
-            bring_back(cast, name)
+        self._coming = [Comeback(name) for name in gone]
         self._done, self._noticed = strikes, 0.0
-        return bool(gone)
+        return False
 
 
-def bring_back(cast: Cast, name: str) -> None:
-    """A new process in the place of one that is gone. One that does not become ready is a finding."""
-    try:
-        cast.restart(name)
-    except RunFailed as error:
-        cast.failed[cast.playing(name)] = str(error)
+class Comeback:
+    """A new process on its way to the place of one that is gone; nobody waits for it.
+
+    What it needs may be away just now: one that cannot start is tried again for `PERSISTENCE` s, as whatever
+    supervises a real service does. One that cannot start even then is a finding.
+    """
+
+    def __init__(self, gone: str) -> None:
+        self._gone = gone
+        self._name = ""  # of the try that is on its way
+        self._called = self._failed = self._again = 0.0
+
+    def is_over(self, cast: Cast) -> bool:
+        """Whether it has come, or has been given up; to be asked again and again, which is what drives it."""
+        now = time.monotonic()
+        if not self._name:
+            if now >= self._again:
+                self._name, self._called = cast.call(self._gone), now
+            return False
+        try:
+            if now < self._called + _READY:
+                return cast.has_come(self._name)
+            raise RunFailed(f"{self._name} did not become ready within {_READY:g} s")
+        except RunFailed as error:
+            return self._is_given_up(cast, error, now)
+
+    def _is_given_up(self, cast: Cast, error: RunFailed, now: float) -> bool:
+        if self._name in cast.expected_deaths:
+            return True  # another fault has killed it on its way, and sees to the rest
+        self._failed = self._failed or now
+        if now > self._failed + PERSISTENCE:
+            cast.failed[self._name] = str(error)
+            return True
+        cast.dismiss(self._name)
+        self._name, self._again = "", now + _PAUSE
+        return False
 
 
 def is_gone(cast: Cast, name: str) -> bool:

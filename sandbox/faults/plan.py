@@ -38,10 +38,9 @@ class Entry:
         self.at, self.lasts = planned.at, 0.0 if planned.fault.instant else planned.lasts
         self.opened = self.healed = 0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is broken now."""
-        return self.opened > 0 and not self.healed
+    def is_under_way(self, cast: Cast) -> bool:
+        """Whether it is broken now, or somebody has still to come back after it."""
+        return self.opened > 0 and (not self.healed or self.fault.busy(cast))
 
     def open(self, cast: Cast) -> None:
         """Break it."""
@@ -157,12 +156,12 @@ class FaultPlan(Director):
         """See `Director.watch`."""
         self.beside.watch(cast)
         for entry in self._entries:
-            if entry.is_open:
+            if entry.is_under_way(cast):
                 entry.fault.watch(cast)
 
     def busy(self, cast: Cast) -> bool:
         """See `Director.busy`."""
-        return self.beside.busy(cast) or any(entry.is_open and entry.fault.busy(cast) for entry in self._entries)
+        return self.beside.busy(cast) or any(entry.opened and entry.fault.busy(cast) for entry in self._entries)
 
     def sent(self, cast: Cast) -> None:
         """See `Director.sent`."""

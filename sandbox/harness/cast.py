@@ -99,12 +99,8 @@ class Cast:
         for role in (Role.RECEIVER, Role.SENDER):
             names = [process.name for process in processes if process.role is role]
             for process in processes:
-                if process.role is role is Role.RECEIVER:
-                    self._begin(process, receive, self._receive_task(process))
-                elif process.role is role:
-                    rows = self._rows.get(process.name)
-                    self._rows[process.name] = rows if rows is not None else self._planned(process.name)
-                    self._begin(process, send, self._send_task(process))
+                if process.role is role:
+                    self._bring(process)
             for name in names:
                 self._await_ready(name)
 
@@ -113,16 +109,36 @@ class Cast:
 
         A receiver takes its place in the group. A sender goes on with the operations that were not begun.
         """
+        new = self.call(name)
+        self._await_ready(new)
+        self._join(new)
+        return new
+
+    def call(self, name: str) -> str:
+        """The same without waiting: the new process is ready when `has_come` says so."""
         old = self.processes[name]
         new = Process(_next(name), old.role, old.group)
         if old.role is Role.SENDER:
-            begun = set(read(self.journals[name])["operation"].tolist())
+            journal = self.journals[name]  # there is none of one that was killed before it could open it
+            begun = set(read(journal)["operation"].tolist()) if journal.exists() else set[int]()
             self._rows[new.name] = [row for row in self._rows[name] if row[0] not in begun]
-        self.engage(new)
-        if old.role is Role.SENDER and self.start:
-            self.sending.add(new.name)
-            self[new.name].send(self.start)  # what was due meanwhile is late, and begun at once
+        self._bring(new)
         return new.name
+
+    def has_come(self, name: str) -> bool:
+        """Whether one that was called is ready; a sender sets to work with that. `RunFailed` when it cannot start."""
+        if not self[name].poll():
+            return False
+        self._await_ready(name)
+        self._join(name)
+        return True
+
+    def dismiss(self, name: str) -> None:
+        """Forget one that was called and could not start: the history shall not have it."""
+        self.members.pop(name).close()
+        self.processes.pop(name)
+        self._rows.pop(name, None)
+        self.journals.pop(name).unlink(missing_ok=True)
 
     def stop(self, name: str, patience: float = 10.0) -> None:
         """Ask a receiver to end, as an orderly shutdown does, and wait for it. `RunFailed` when it does not."""
@@ -134,6 +150,19 @@ class Cast:
             return
         except TimeoutError:
             raise RunFailed(f"{name} did not end within {patience:g} s after it was asked to") from None
+
+    def _bring(self, process: Process) -> None:
+        if process.role is Role.RECEIVER:
+            self._begin(process, receive, self._receive_task(process))
+            return
+        rows = self._rows.get(process.name)
+        self._rows[process.name] = rows if rows is not None else self._planned(process.name)
+        self._begin(process, send, self._send_task(process))
+
+    def _join(self, name: str) -> None:
+        if self.processes[name].role is Role.SENDER and self.start:
+            self.sending.add(name)
+            self[name].send(self.start)  # what was due meanwhile is late, and begun at once
 
     def _planned(self, name: str) -> list[tuple[int, ...]]:
         return self.plan.of_sender(self.plan.senders.index(name)) if name in self.plan.senders else []

@@ -82,6 +82,7 @@ class _Run:
                 self._load()
             with self._phase("heal"):
                 self._heal()
+                self._until_sent([])  # whoever comes back only now
             with self._phase("drain"):
                 self._drain()
             with self._phase("verify"):
@@ -178,6 +179,7 @@ class _Run:
                 looked = elapsed
                 if not todo and watch.stood_still_for() > silence:
                     self._notes += [f"{name} neither sent nor ended any more" for name in sorted(cast.sending)]
+                    cast.sending.clear()
                     return
             time.sleep(0.005)
 

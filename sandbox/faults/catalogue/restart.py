@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sandbox.channel import Channel
 from sandbox.errors import BadArgument
 from sandbox.faults.fault import Fault
-from sandbox.faults.killing import bring_back, is_gone
+from sandbox.faults.killing import Comeback, is_gone
 from sandbox.harness.history import Process
 
 if TYPE_CHECKING:
@@ -44,6 +45,15 @@ class Restart(Fault):
     def open(self, cast: Cast) -> None:
         """See `Fault.open`."""
         name = cast.playing(self.who)
-        if is_gone(cast, name):
-            bring_back(cast, name)
-            self.touch(f"{cast.playing(name)} in the place of {name}")
+        self._coming = Comeback(name) if is_gone(cast, name) else None
+        if self._coming:
+            self.touch(f"another process started in the place of {name}")
+
+    def watch(self, cast: Cast) -> None:
+        """See `Fault.watch`."""
+        if self._coming and self._coming.is_over(cast):
+            self._coming, self.ended = None, time.monotonic_ns()
+
+    def busy(self, cast: Cast) -> bool:
+        """See `Fault.busy`."""
+        return self._coming is not None

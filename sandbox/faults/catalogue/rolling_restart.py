@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sandbox.channel import Channel
 from sandbox.errors import RunFailed
 from sandbox.faults.fault import Fault, every
-from sandbox.faults.killing import bring_back
+from sandbox.faults.killing import Comeback
 from sandbox.harness.history import Process, Role
 
 if TYPE_CHECKING:
@@ -40,22 +40,25 @@ class RollingRestart(Fault):
     def open(self, cast: Cast) -> None:
         """See `Fault.open`."""
         self._left, self._next = list(self.targets), time.monotonic()
+        self._coming: Comeback | None = None
 
     def watch(self, cast: Cast) -> None:
         """See `Fault.watch`."""
-        if not self._left or time.monotonic() < self._next:
-            return
-        name = cast.playing(self._left.pop(0))
+        if self._coming:
+            if self._coming.is_over(cast):
+                self._coming, self._next = None, time.monotonic() + self.pause
+                self.ended = 0 if self._left else time.monotonic_ns()
+        elif self._left and time.monotonic() >= self._next:
+            self._restart(cast, cast.playing(self._left.pop(0)))
+
+    def busy(self, cast: Cast) -> bool:
+        """See `Fault.busy`: none is left out."""
+        return bool(self._left or self._coming)
+
+    def _restart(self, cast: Cast, name: str) -> None:
         try:
             cast.stop(name)
         except RunFailed:  # it does not end when it is asked to: then as an operator would
             cast.kill(name)
-        bring_back(cast, name)
-        self.touch(f"{name} ended, {cast.playing(name)} in its place")
-        self._next = time.monotonic() + self.pause
-        if not self._left:
-            self.ended = time.monotonic_ns()
-
-    def busy(self, cast: Cast) -> bool:
-        """See `Fault.busy`: none is left out."""
-        return bool(self._left)
+        self._coming = Comeback(name)
+        self.touch(f"{name} ended, another process started in its place")

@@ -31,9 +31,6 @@ class KillNow(Fault):
     instant: ClassVar[bool] = True
     exclusive = True
 
-    def __post_init__(self) -> None:
-        self._revival = Revival(self.restart)
-
     @property
     def title(self) -> str:
         """See `Fault.title`."""
@@ -62,9 +59,3 @@ class KillNow(Fault):
     def busy(self, cast: Cast) -> bool:
         """See `Fault.busy`."""
         return self._revival.due(len(self.injected))
-
-    def heal(self, cast: Cast) -> None:
-        """See `Fault.heal`: it is back when it returns."""
-        while cast.start and self.busy(cast):
-            self.watch(cast)
-            time.sleep(0.002)
