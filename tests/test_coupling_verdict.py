@@ -107,6 +107,8 @@ def test_it_counts_from_the_first_operation_that_went_wrong_until_somebody_was_t
     asked = Book("A").sent(1).answered(1, at=2.0, status=REFUSALS["OverQuota"])
     assert verdict(asked, Asks).noticed_by == {"sender": 1}
     assert verdict(asked, Asks).after == pytest.approx(0.002)
+    # And where all is right in the end, from the first of all
+    assert verdict(refused(Book("TT").well())).after == pytest.approx(0.005)
 
 
 def test_one_refusal_does_not_excuse_two_that_are_missing() -> None:

@@ -45,8 +45,9 @@ class Verdict:
     missing     not done at all;  unnoticed: of the wrong and missing, those of which nobody was told
     late        done only after the other side was renewed or came back
     noticed_by  who was told: "sender", "receiver" (refused, set aside, failed), with how often
-    after       s from the begin of the first operation that was not done right, or whose sender was told so, until
-                somebody was told; None when nobody was, or it is not on record when (a participant that failed)
+    after       s until somebody was told, from the begin of the first operation that was not done right or whose
+                sender was told so; of the first of all where in the end there is none; None when nobody was told,
+                or it is not on record when (a participant that failed)
     meant, found   bytes, GB or versions: what should stand on the books, and what does
     """
 
@@ -226,7 +227,8 @@ def _after(history: History, change: Change, told: Array, affected: Array) -> fl
     at_sender = history.of(*kinds)
     at_sender = at_sender[told[at_sender["operation"] - 1]]
     begun = history.of(Event.INTENT)
-    begun = begun[affected[begun["operation"] - 1]]
+    if affected.any():  # else somebody was told of what was done right in the end, such as a call made again
+        begun = begun[affected[begun["operation"] - 1]]
     times = [int(each["time"][0]) for each in (at_sender, history.of(Event.REFUSED, Event.SET_ASIDE)) if len(each)]
     return (min(times) - int(begun["time"][0])) / 1e9 if times and len(begun) else None
 
