@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,6 +161,43 @@ def test_a_fault_of_receivers_wants_a_workload_that_has_some(session: Session) -
 def test_a_point_that_does_not_exist_is_refused_when_the_fault_is_made() -> None:
     with pytest.raises(BadArgument, match="one of taken, working, worked, settled, got 'wroked'"):
         KillReceiver("wroked")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: SlowReceiver(by=-1), "by: expected a number, 0 or more, got -1"),
+        (lambda: KillReceiver(nth=0), "nth: expected a number, 1 or more, got 0"),
+        (lambda: KillSender(restart=-0.1), "restart: expected a number, 0 or more"),
+        (lambda: KillServer(restart=None), "restart: expected a number, 0 or more, got None"),  # type: ignore[arg-type]
+        (lambda: find_fault("latency", seconds=0.01, jitter=0.5), r"at most the latency \(0.01 s\), got 0.5"),
+        (lambda: find_fault("bandwidth", rate=0), r"more than 0, got 0. For no byte at all: Partition\(\)"),
+        (lambda: find_fault("duplicate", times=-1), "times: expected a number, 0 or more"),
+        (lambda: find_fault("answer_lost", times="two"), "times: expected a number, 0 or more, got 'two'"),
+        (lambda: find_fault("reorder", behind=-1), "behind: expected a number, 0 or more"),
+        (lambda: find_fault("rolling_restart", pause=float("nan")), "pause: expected a number, 0 or more, got nan"),
+        (lambda: find_fault("torn_write", unflushed=-1), "unflushed: expected a number, 0 or more"),
+    ],
+)
+def test_a_knob_that_cannot_be_is_refused_when_the_fault_is_made(make: Callable[[], Fault], says: str) -> None:
+    with pytest.raises(BadArgument, match=says):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("faults", "says"),
+    [
+        (PauseReceiver().at(0.1), r"a list of faults, got Planned.*Write faults=\[PauseReceiver"),
+        ("pause_receiver", "a list of faults, got 'pause_receiver'"),
+        ([PauseReceiver], "faults, with a time or without, got <class"),
+        (["pause_receiver"], "got 'pause_receiver'.*`find_fault` makes one of a name"),
+        ([PauseReceiver().at("0.1")], "time of pause_receiver: expected a number of seconds, got '0.1'"),  # type: ignore[arg-type]
+        ([PauseReceiver().during(0.1, "1")], "length of pause_receiver: expected a number"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_fault_with_a_time_is_refused_with_how_to_write_it(faults: Any, says: str) -> None:
+    with pytest.raises(BadArgument, match=says):
+        run(QUICK, small(), faults=faults)
 
 
 def test_a_fault_of_a_server_of_your_own_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,31 @@ from collections.abc import Sequence
 
 from sandbox.channel import Channel
 from sandbox.errors import BadArgument
-from sandbox.faults.fault import Fault
+from sandbox.faults.fault import Fault, Planned
 from sandbox.harness.cast import usual
 from sandbox.harness.plan import make_plan
 from sandbox.harness.workload import Workload
 
 #: a fault, s after the run's start (None: from the start), s that it lasts (None: until the load ends)
 Row = tuple[Fault, float | None, float | None]
+
+
+def at_least(least: float, **knobs: float | None) -> None:
+    """Refuse knobs that are no number or too small, when the fault is made. None is for its class to allow."""
+    for name, value in knobs.items():
+        if not isinstance(value, int | float) or not value >= least:
+            raise BadArgument(name, expected=f"a number, {least:g} or more", got=value)
+
+
+def planned(faults: object) -> tuple[Planned, ...]:
+    """Faults with their times, from what a user has given; one without a time is there all the load long."""
+    hint = "Write faults=[PauseReceiver().during(0.2, lasts=0.3)]; `find_fault` makes one of a name or a file."
+    if not isinstance(faults, Sequence) or isinstance(faults, str):
+        raise BadArgument("faults", expected="a list of faults", got=faults, hint=hint)
+    for each in faults:
+        if not isinstance(each, Fault | Planned):
+            raise BadArgument("faults", expected="faults, with a time or without", got=each, hint=hint)
+    return tuple(each if isinstance(each, Planned) else Planned(each) for each in faults)
 
 
 def check(rows: Sequence[Row], channel: Channel, workload: Workload) -> None:
@@ -43,6 +61,9 @@ def load_seconds(workload: Workload) -> float | None:
 
 
 def _check_times(fault: Fault, at: float | None, lasts: float | None, workload: Workload) -> None:
+    for what, seconds in (("time", at), ("length", lasts)):
+        if seconds is not None and not isinstance(seconds, int | float):
+            raise BadArgument(f"{what} of {fault.name()}", expected="a number of seconds", got=seconds)
     begins, length = at or 0.0, lasts or 0.0
     if not begins >= 0:
         raise BadArgument(f"time of {fault.name()}", expected="0 or more seconds after the run's start", got=at)

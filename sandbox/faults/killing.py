@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sandbox.errors import RunFailed
+from sandbox.faults.bad_use import at_least
 from sandbox.faults.fault import Fault
 from sandbox.faults.switch import HookedFault, Within
 
@@ -38,6 +39,8 @@ class Kill(HookedFault):
     exclusive = True
 
     def __post_init__(self) -> None:
+        at_least(1, nth=self.nth)
+        at_least(0, restart=0 if self.restart is None else self.restart)
         self.leaves_dead = self.restart is None
         self._passed = 0
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.channel import Channel
-from sandbox.faults.bad_use import check, load_seconds
+from sandbox.faults.bad_use import check, load_seconds, planned
 from sandbox.faults.fault import Fault, Planned
 from sandbox.harness.history import Process
 from sandbox.harness.journal import Event, read
@@ -93,11 +93,10 @@ class FaultPlan(Director):
     thorough = True
 
     def __init__(self, faults: Sequence[Fault | Planned], beside: Director | None = None) -> None:
-        planned = [fault if isinstance(fault, Planned) else Planned(fault) for fault in faults]
-        self.planned = tuple(planned)
+        self.planned = planned(faults)
         self.beside = beside or Script(())
         self.patience = self.beside.patience
-        self._entries = [Entry(each, number) for number, each in enumerate(planned, start=1)]
+        self._entries = [Entry(each, number) for number, each in enumerate(self.planned, start=1)]
         self._cast: Cast | None = None
         self._load: float | None = None
         self._prepared: list[Entry] = []

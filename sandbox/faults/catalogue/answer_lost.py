@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sandbox.faults.bad_use import at_least
 from sandbox.faults.network import AtNetwork
 from sandbox.faults.proxy import Proxy
 
@@ -16,6 +17,9 @@ class AnswerLost(AtNetwork):
     times: int = 1
 
     verb: ClassVar[str] = "ask"
+
+    def __post_init__(self) -> None:
+        at_least(0, times=self.times)
 
     @property
     def title(self) -> str:

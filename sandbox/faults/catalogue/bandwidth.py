@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sandbox.errors import BadArgument
+from sandbox.faults.bad_use import at_least
 from sandbox.faults.network import AtNetwork
 from sandbox.faults.proxy import Proxy
 
@@ -13,6 +15,11 @@ class Bandwidth(AtNetwork):
     """rate: bytes/s that each connection carries in one direction."""
 
     rate: float = 50_000.0
+
+    def __post_init__(self) -> None:
+        at_least(0, rate=self.rate)
+        if not self.rate:
+            raise BadArgument("rate", expected="more than 0", got=self.rate, hint="For no byte at all: Partition().")
 
     @property
     def title(self) -> str:

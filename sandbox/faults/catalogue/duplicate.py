@@ -12,6 +12,7 @@ from sandbox.channel import Outcome
 from sandbox.channel import Sender as End
 from sandbox.errors import Definite
 from sandbox.exchange.schema import Operation
+from sandbox.faults.bad_use import at_least
 from sandbox.faults.fault import AtSender, Kind
 from sandbox.faults.meddling import Meddling, Sender
 from sandbox.faults.switch import Within
@@ -28,6 +29,9 @@ class Duplicate(AtSender, Meddling):
 
     kind: ClassVar[Kind] = "message"
     repeats: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        at_least(0, times=self.times)
 
     @property
     def title(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sandbox.faults.at_server import AtServer
+from sandbox.faults.bad_use import at_least
 
 if TYPE_CHECKING:
     from sandbox.harness.cast import Cast
@@ -22,6 +23,9 @@ class KillServer(AtServer):
     restart: float = 0.3
 
     instant: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        at_least(0, restart=self.restart)
 
     @property
     def title(self) -> str:

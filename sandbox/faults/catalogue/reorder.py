@@ -11,6 +11,7 @@ from sandbox.channel import Outcome, Status
 from sandbox.channel import Sender as End
 from sandbox.errors import Definite
 from sandbox.exchange.schema import Operation
+from sandbox.faults.bad_use import at_least
 from sandbox.faults.fault import AtSender, Kind
 from sandbox.faults.meddling import Meddling, Sender
 from sandbox.faults.switch import Within
@@ -26,6 +27,9 @@ class Reorder(AtSender, Meddling):
     behind: int = 3
 
     kind: ClassVar[Kind] = "message"
+
+    def __post_init__(self) -> None:
+        at_least(0, behind=self.behind)
 
     @property
     def title(self) -> str:

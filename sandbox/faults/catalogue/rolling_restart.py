@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.channel import Channel
 from sandbox.errors import RunFailed
+from sandbox.faults.bad_use import at_least
 from sandbox.faults.fault import Fault, every
 from sandbox.faults.killing import Comeback
 from sandbox.harness.history import Process, Role
@@ -27,6 +28,9 @@ class RollingRestart(Fault):
     pause: float = 0.1
 
     exclusive = True
+
+    def __post_init__(self) -> None:
+        at_least(0, pause=self.pause)
 
     @property
     def title(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from sandbox.faults.bad_use import at_least
 from sandbox.faults.fault import AtReceiver
 from sandbox.faults.switch import HookedFault, Within
 
@@ -14,6 +15,9 @@ class SlowReceiver(AtReceiver, HookedFault):
     """`by` s more of work for each operation that it takes in the window. 0: nothing happens."""
 
     by: float = 0.02
+
+    def __post_init__(self) -> None:
+        at_least(0, by=self.by)
 
     @property
     def title(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sandbox.channel import Channel
 from sandbox.faults.at_server import AtServer
+from sandbox.faults.bad_use import at_least
 from sandbox.faults.fault import Kind
 from sandbox.guarantees import Acceptor
 from sandbox.harness.history import Role
@@ -41,6 +42,9 @@ class TornWrite(AtServer):
     kind: ClassVar[Kind] = "disk"
     instant: ClassVar[bool] = True
     power_cut: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        at_least(0, unflushed=self.unflushed)
 
     @property
     def title(self) -> str:
