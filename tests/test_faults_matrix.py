@@ -11,14 +11,16 @@ import pytest
 from build import Book
 
 from sandbox import Session, load
-from sandbox.charts.faults import fault_map
+from sandbox.charts.faults import BROKEN, TRACED, fault_map, grade
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
 from sandbox.faults.catalogue.kill_receiver import KillReceiver
 from sandbox.faults.cells import BREAKS, COLUMNS, Cell, FaultMatrix
 from sandbox.faults.evidence import evidence
 from sandbox.faults.matrix import FEWEST, QUICK, fault_matrix, try_cell
+from sandbox.faults.power_cut import FLUSHED, NOT_FLUSHED, PowerCut
 from sandbox.faults.scenes import column, read_cell, scenes
+from sandbox.faults.traced import KIND, power_cut_cells
 from sandbox.faults.verdict import Availability, Verdict, decide
 from sandbox.faults.weaknesses import WEAKNESSES, Weakness, exhibit, shown
 from sandbox.guarantees import Acceptor, Delivery
@@ -325,6 +327,40 @@ def test_the_quick_selections_are_of_the_catalogue() -> None:
 def test_a_declared_weakness_is_shown_by_a_run(session: Session, weakness: Weakness) -> None:
     ((_, cell),) = exhibit(session, [weakness])
     assert shown(weakness, cell), cell.text
+
+
+# --- the power cut, which no run can show ------------------------------------------------------------
+
+
+def seen(answer: str, declared: Acceptor, channel: str = "spool") -> Cell:
+    trace = PowerCut(channel, Verb.TELL, answer, declared, ("sender writes box/1",), 5, 0)
+    return Cell("power_cut", "power cut", KIND, Verb.TELL, channel, "file", f"power_cut/{channel}", traced=trace)
+
+
+def test_a_power_cut_has_a_row_with_an_answer_or_a_reason_for_each_channel(session: Session) -> None:
+    spool, wrapped = power_cut_cells([column("spool"), column("idempotent-spool")], session)
+    assert spool.text.startswith((f"{NOT_FLUSHED}, declared: accepted by kernel", "cannot be traced here"))
+    assert (spool.kind, wrapped.text) == ("Linux, by tracing", "as spool, which stores for it")
+
+
+def test_who_declares_the_disk_and_does_not_flush_breaks_its_promise_in_table_and_chart() -> None:
+    found = FaultMatrix((seen(NOT_FLUSHED, Acceptor.DISK), seen(FLUSHED, Acceptor.DISK, "honest")))
+    assert [cell.channel for cell in found.broken] == ["spool"]
+    assert "spool BREAKS ITS PROMISE: spool, tell: declared to be accepted by disk" in str(found)
+    assert [grade(cell) for cell in found.cells] == [BROKEN, TRACED]
+    assert "power cut (honest flushed before it was accepted)" in fault_map(found).alt
+    assert [row[6] for row in fault_map(found).rows] == [BREAKS, "as declared"]
+
+
+def test_what_was_traced_is_stored_with_its_evidence_and_loads_again(tmp_path: Path) -> None:
+    kept = FaultMatrix((seen(NOT_FLUSHED, Acceptor.KERNEL),))
+    folder = kept.save(tmp_path / "kept")
+    again = load(folder)
+    assert isinstance(again, FaultMatrix)
+    assert (again.cells, again.cells[0].text) == (kept.cells, kept.cells[0].text)
+    shown = (folder / "cells" / "power_cut-spool.html").read_text()
+    assert "sender writes box/1" in shown
+    assert "faults --power-cut --channels spool" in shown
 
 
 # --- all of it ---------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ TWICE = Paint("#F2C14E", INK)
 DOUBT = Paint("#DCEBF7", INK)
 WELL = Paint("white", INK)
 ABSENT = Paint("#eeeeee", QUIET, italic=True)
+TRACED = Paint("#EFE9F5", INK)
 UNKNOWN = Paint("#eeeeee", INK, bold=True)
 #: the worst that happened in a cell decides: what, its paint, what it means
 GRADES: tuple[tuple[str, tuple[str, ...], Paint, str], ...] = (
@@ -63,6 +64,8 @@ def fault_map(matrix: FaultMatrix) -> Chart:
     key = [(BROKEN, "BREAKS", "the channel broke a promise that it declares")]
     key += [(paint, word, meaning) for word, _, paint, meaning in GRADES]
     key += [(ABSENT, "a reason", "why the channel cannot have this fault"), (WELL, "symbols", KEY_SYMBOLS)]
+    if any(cell.traced for cell in matrix.cells):
+        key.insert(-2, (TRACED, "traced", "no power was cut: the order of the system calls was looked at (Linux)"))
     grid = Grid(TITLE, heads, tuple(rows), tuple(key))
     return Chart(
         name="faults",
@@ -78,20 +81,23 @@ def fault_map(matrix: FaultMatrix) -> Chart:
 
 def grade(cell: Cell) -> Paint:
     """How a cell is painted: by the worst that happened in any of its runs."""
-    if not cell.verdicts:
+    if not cell.seen:
         return UNKNOWN if cell.trouble else ABSENT
     if not cell.kept:
         return BROKEN
+    if cell.traced:
+        return TRACED
     kinds = {kind for verdict in cell.verdicts for kind in verdict.counts}
     return next(paint for _, words, paint, _ in GRADES if not words or kinds & set(words))
 
 
 def _field(cell: Cell, index: int, size: float) -> Field:
-    if not cell.verdicts:
+    if not cell.seen:
         return Field(cell.text, grade(cell), index, size=size - 0.5)
     broken = "" if cell.kept else f"{BREAKS}: "
     happened = re.sub(r"(?<=\d|l) ", NO_BREAK, cell.happened)  # a number stays with its word, and "all billed" together
-    return Field(f"{broken}{happened}\n{availability(cell)}", grade(cell), index, size=size)
+    below = cell.below if cell.traced else availability(cell)
+    return Field(f"{broken}{happened}\n{below}", grade(cell), index, size=size)
 
 
 def availability(cell: Cell) -> str:
@@ -105,7 +111,8 @@ def availability(cell: Cell) -> str:
 
 
 def _alt(matrix: FaultMatrix) -> str:
-    ran, absent = matrix.measured, [cell for cell in matrix.cells if not cell.verdicts]
+    ran, absent = matrix.measured, [cell for cell in matrix.cells if not cell.seen]
+    traced = [cell for cell in matrix.cells if cell.traced and cell.kept]
     opening = (
         f"{len(matrix.faults)} faults on {listed(matrix.channels)}: {len(ran)} cells run, {len(absent)} without a run, "
         "whose reason stands in the cell."
@@ -117,6 +124,8 @@ def _alt(matrix: FaultMatrix) -> str:
         mine = [cell for cell in ran if grade(cell) == paint]
         if mine:
             said.append(_said(f"{word.capitalize()}, {len(mine)}", mine))
+    if traced:
+        said.append(_said(f"Seen by tracing on Linux, {len(traced)}", traced))
     away = [cell for cell in ran if not cell.availability.startswith("available")]
     return " ".join([opening, *said, _said(f"Not available all the time, {len(away)}", away, times=True)])
 

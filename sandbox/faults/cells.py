@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sandbox.charts.chart import Chart
+    from sandbox.faults.power_cut import PowerCut
 
 #: the faults whose runs are shown against the clock
 TELLING = ("kill_receiver_worked", "kill_server", "partition")
@@ -37,11 +38,12 @@ KEY = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what happened in each of its runs, or the reason why there is none.
+    """One cell: what happened in each of its runs, what was seen by tracing, or the reason why there is neither.
 
     fault, title, kind   of the fault;  channel, style: of the channel
     why_not   the channel cannot have this fault, and this is why;  trouble: it could not be measured, and this is why
     options   what the command line needs beside the name, e.g. ``--faults mine.py``
+    traced    what was seen of it by tracing, in the row of the power cut, which has no runs
     history   of its most telling run, where it was run here (a matrix that was loaded has none)
     """
 
@@ -56,12 +58,18 @@ class Cell:
     trouble: str = ""
     verdicts: tuple[Verdict, ...] = ()
     options: str = ""
+    traced: PowerCut | None = None
     history: History | None = field(default=None, compare=False, repr=False)
 
     @property
     def kept(self) -> bool:
-        """Whether the channel held what it declares, in every run."""
-        return all(verdict.kept for verdict in self.verdicts)
+        """Whether the channel held what it declares, in every run and where it was traced."""
+        return all(verdict.kept for verdict in self.verdicts) and not (self.traced and self.traced.lie)
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is a run or a trace of it, not only a reason."""
+        return bool(self.verdicts or self.traced)
 
     @property
     def varies(self) -> bool:
@@ -70,7 +78,9 @@ class Cell:
 
     @property
     def happened(self) -> str:
-        """What happened to the operations; where runs differ, in how many of how many."""
+        """What happened to the operations; where runs differ, in how many of how many. What a trace has shown."""
+        if self.traced:
+            return self.traced.answer
         groups = Counter(verdict.kinds for verdict in self.verdicts).most_common()
         said = [_counted(kinds, [v for v in self.verdicts if v.kinds == kinds]) for kinds, _ in groups]
         if len(said) < 2:
@@ -79,7 +89,7 @@ class Cell:
 
     @property
     def availability(self) -> str:
-        """Of the work, over all runs: the worst of it."""
+        """Of the work, over all runs: the worst of it; "" where there is no run."""
         found = [verdict.worked for verdict in self.verdicts]
         if not all(each.recovered for each in found):
             away = sum(not each.recovered for each in found)
@@ -88,20 +98,27 @@ class Cell:
 
     @property
     def promise(self) -> str:
-        """Held or broken; "" where there is no run."""
-        return (DECLARED if self.kept else BREAKS) if self.verdicts else ""
+        """Held or broken; "" where there is neither run nor trace."""
+        return (DECLARED if self.kept else BREAKS) if self.seen else ""
+
+    @property
+    def below(self) -> str:
+        """What is said below what happened: how long nothing went, or what is declared."""
+        return f"declared: accepted by {self.traced.declared}" if self.traced else self.availability
 
     @property
     def text(self) -> str:
         """All of it or the reason, never empty."""
-        if not self.verdicts:
+        if not self.seen:
             return f"{NOT_MEASURED}: {self.trouble}" if self.trouble else self.why_not or "no reason was given"
-        parts = [self.happened, self.availability]
+        parts = [self.happened, self.below]
         return ", ".join(parts if self.kept else [BREAKS, *parts])
 
     @property
     def command(self) -> str:
-        """What runs this cell again."""
+        """What runs this cell again, or traces it."""
+        if self.traced:
+            return f"python -m sandbox faults --power-cut --channels {self.name.partition('/')[2]}"
         return f"python -m sandbox faults --cell {self.name}{self.options}"
 
 
@@ -152,6 +169,11 @@ class FaultMatrix:
         return [cell for cell in self.cells if cell.verdicts]
 
     @property
+    def seen(self) -> list[Cell]:
+        """Those, and what was seen by tracing."""
+        return [cell for cell in self.cells if cell.seen]
+
+    @property
     def broken(self) -> list[Cell]:
         """The cells in which a channel did not hold what it declares."""
         return [cell for cell in self.cells if not cell.kept]
@@ -170,8 +192,8 @@ class FaultMatrix:
         """What the matrix says, counted; no score of a style."""
         lines = [_tally(channel, [c for c in self.measured if c.channel == channel]) for channel in self.channels]
         lines += [f"{cell.name} BREAKS ITS PROMISE: {'; '.join(_breaches(cell))}." for cell in self.broken]
-        if self.measured and not self.broken:
-            lines.append(f"Each channel held what it declares in all of {plural(len(self.measured), 'cell')}.")
+        if self.seen and not self.broken:
+            lines.append(f"Each channel held what it declares in all of {plural(len(self.seen), 'cell')}.")
         lines += [f"{cell.name} was not measured, so this is not valid: {cell.trouble}." for cell in self.troubled]
         return [line for line in lines if line]
 
@@ -229,7 +251,7 @@ def rows_of(cell: Cell) -> Iterator[tuple[str | float | int | None, ...]]:
     """All figures of a cell, run by run; None where there are none."""
     head = (cell.title, cell.kind, cell.channel, str(cell.verb))
     if not cell.verdicts:
-        yield (*head, None, cell.text, *(None,) * (len(COLUMNS) - len(head) - 2))
+        yield (*head, None, cell.happened or cell.text, cell.promise or None, *(None,) * (len(COLUMNS) - len(head) - 3))
     for number, v in enumerate(cell.verdicts, start=1):
         text, promise = _counted(v.kinds, [v]), DECLARED if v.kept else BREAKS
         counts = (v.counts.get(word, 0) for word in COUNTS)
@@ -251,7 +273,8 @@ def _counted(kinds: Sequence[str], verdicts: Sequence[Verdict]) -> str:
 
 
 def _breaches(cell: Cell) -> list[str]:
-    return list(dict.fromkeys(text for verdict in cell.verdicts for text in verdict.broken))
+    lie = [cell.traced.lie] if cell.traced else []
+    return list(dict.fromkeys([*lie, *(text for verdict in cell.verdicts for text in verdict.broken)]))
 
 
 def _tally(channel: str, cells: Sequence[Cell]) -> str:

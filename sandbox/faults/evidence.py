@@ -49,7 +49,10 @@ class Evidence:
 
 
 def evidence(cell: Cell) -> Evidence:
-    """What a cell that was run here has to show; for one that has no run, the reason."""
+    """What a cell that was run here or traced has to show; for one that has no run, the reason."""
+    if cell.traced is not None:
+        seen = (("Answer", cell.traced.sentence), ("Run it again", cell.command), ("What was seen", str(cell.traced)))
+        return Evidence(cell.name, seen)
     if cell.history is None:
         return Evidence(cell.name, (("Answer", cell.text), ("Run it", cell.command)))
     result = Result(cell.history)

@@ -15,8 +15,8 @@ from sandbox.errors import BadArgument, RunFailed, ServerUnavailable
 from sandbox.faults.cells import Cell, FaultMatrix
 from sandbox.faults.fault import Fault
 from sandbox.faults.plan import FaultPlan
-from sandbox.faults.power_cut import power_cut_row
 from sandbox.faults.scenes import IDEMPOTENT, Column, Scene, column, scenes
+from sandbox.faults.traced import power_cut_cells
 from sandbox.faults.verdict import Verdict, decide
 from sandbox.harness import checker
 from sandbox.harness.history import History
@@ -59,7 +59,7 @@ def fault_matrix(
     quick     the faults that tell most
     repeats   runs of each cell
 
-    The whole catalogue comes with what a power cut would do, seen by tracing: in the notes.
+    The whole catalogue comes with a row of what a power cut would do, seen by tracing.
 
     A cell whose fault never fires is run again, and then stands as "not measured". A channel whose server cannot be
     had is left out, and the matrix says so. Raises `BadArgument`. Stopping the cell heals and ends all.
@@ -74,8 +74,7 @@ def fault_matrix(
         found = _Trying(rows, columns, repeats, session, progress).carry_out(notes)
         if faults is not None or quick:
             return found
-        seen = power_cut_row({shown.title: shown.channel for shown in columns}, session)
-        return replace(found, notes=(*found.notes, *(each.sentence for each in seen)))
+        return replace(found, cells=(*found.cells, *power_cut_cells(columns, session)))
     except KeyboardInterrupt:
         if own:
             end_default_session()

@@ -40,7 +40,7 @@ what was billed and created - and never by whether an exception was seen. Each c
 itself; a fault that touched nothing is no result. The work was available while at least half as many operations were
 done as were offered, in every tenth of a second; times are those of one run. Every answer links its evidence: what was
 planned, what was really done, the accounts, every operation that went another way, and the command that runs the cell
-again.</p>
+again. No power was cut: that row is what tracing the system calls has shown.</p>
 </main>
 </body>
 </html>
@@ -87,12 +87,12 @@ def _rows(matrix: FaultMatrix, links: Mapping[str, str]) -> Iterator[str]:
 
 
 def _field(cell: Cell, links: Mapping[str, str]) -> str:
-    if not cell.verdicts:
+    if not cell.seen:
         return f'<td class="none">{html.escape(cell.text)}</td>'
     lost = any(verdict.lost or verdict.wrong for verdict in cell.verdicts)
     kind = "broken" if not cell.kept else "lost" if lost else "ran"
     shown = html.escape(cell.happened if cell.kept else f"{cell.promise}: {cell.happened}")
     path = links.get(cell.name)
     linked = f'<a href="{html.escape(quote(path))}">{shown}</a>' if path else shown
-    small = f"<small>{html.escape(cell.availability)}</small>"
+    small = f"<small>{html.escape(cell.below)}</small>"
     return f'<td class="{kind}" title="{html.escape(cell.command)}">{linked}{small}</td>'

@@ -21,6 +21,7 @@ from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
 from sandbox.faults.cells import Cell, FaultMatrix
 from sandbox.faults.evidence import evidence
+from sandbox.faults.power_cut import PowerCut
 from sandbox.faults.verdict import Verdict
 from sandbox.harness.store import RESULT, RUN_AGAIN, kind_of, plain
 
@@ -41,6 +42,7 @@ class _StoredCell(msgspec.Struct):
     trouble: str
     verdicts: tuple[Verdict, ...]
     options: str
+    traced: PowerCut | None = None
 
 
 class _Stored(msgspec.Struct):
@@ -100,10 +102,10 @@ def _clear(folder: Path) -> None:
 
 
 def _save_evidence(matrix: FaultMatrix, folder: Path) -> dict[str, str]:
-    """Write the evidence of every cell that was run here; name of the cell -> path of its page, from the folder's."""
+    """Write the evidence of every cell that was run here or traced; its name -> path of its page, from the folder's."""
     links: dict[str, str] = {}
     for cell in matrix.cells:
-        if cell.history is None:
+        if cell.history is None and cell.traced is None:
             continue
         stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", cell.name).strip("-.")[-120:]
         if f"{CELLS}/{stem}.html" in links.values():
