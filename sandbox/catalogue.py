@@ -87,6 +87,12 @@ def find(named: str | type[Channel] | Channel, **knobs: Any) -> Channel:
     return kind(**knobs)
 
 
+def adjusted(channel: Channel, **knobs: Any) -> Channel:
+    """The channel with these knobs, as far as it has them."""
+    known = {field.name for field in dataclasses.fields(channel)} if dataclasses.is_dataclass(channel) else set[str]()
+    return find(channel, **{knob: value for knob, value in knobs.items() if knob in known})
+
+
 def _by_title(title: str) -> type[Channel]:
     known = catalogue()
     if title in known:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
+from sandbox.catalogue import adjusted
 from sandbox.channel import Channel
 from sandbox.coupling.matrix import SIDE_BY_SIDE
 from sandbox.errors import RunFailed
@@ -29,8 +30,7 @@ _LOOK = 0.2
 
 def patient(channel: Channel, timeout: float) -> Channel:
     """The channel with this time-out, where it has the knob; else its sender waits for half a second more at most."""
-    knobs: list[str] = [f.name for f in dataclasses.fields(channel)] if dataclasses.is_dataclass(channel) else []
-    return dataclasses.replace(channel, timeout=timeout) if "timeout" in knobs else channel  # type: ignore[type-var]
+    return adjusted(channel, timeout=timeout)
 
 
 class _Late(Director):

@@ -13,6 +13,7 @@ import pkgutil
 from dataclasses import dataclass
 from types import ModuleType
 
+from sandbox.catalogue import adjusted
 from sandbox.channel import Channel
 from sandbox.coupling.change import Change, Facet, Order
 from sandbox.coupling.rollout import Rollout
@@ -44,11 +45,6 @@ class Trial:
     verdict: Verdict | None = None
     history: History | None = None
 
-    @property
-    def name(self) -> str:
-        """By which it is run again."""
-        return "/".join((self.change.name(), self.channel, self.order, *(("practice",) if self.practised else ())))
-
 
 def try_out(change: type[Change], channel: Channel, order: Order, practised: bool, session: Session) -> Trial:
     """Run one trial."""
@@ -79,11 +75,7 @@ def why_not(change: type[Change], channel: Channel, order: Order, practised: boo
 
 def hurried(channel: Channel) -> Channel:
     """The channel with short time-outs and leases, where it has knobs for them: a trial waits for what never comes."""
-    known: list[str] = (
-        [field.name for field in dataclasses.fields(channel)] if dataclasses.is_dataclass(channel) else []
-    )
-    times = {knob: value for knob, value in _TIMES.items() if knob in known}
-    return dataclasses.replace(channel, **times) if times else channel  # type: ignore[type-var]
+    return adjusted(channel, **_TIMES)
 
 
 def workload(change: Change) -> Workload:
