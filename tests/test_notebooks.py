@@ -38,7 +38,11 @@ def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
         assert cell.get("execution_count") is None
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.stem)
+#: the first two are run with every change; the others take more than a minute together
+RUN = [path if path.name < "02" else pytest.param(path, marks=pytest.mark.slow) for path in NOTEBOOKS]
+
+
+@pytest.fixture(scope="module", params=RUN, ids=lambda path: path.stem)
 def executed(request: pytest.FixtureRequest) -> tuple[str, nbformat.NotebookNode]:
     notebook = read(request.param)
     NotebookClient(notebook, timeout=100, kernel_name="python3").execute(cwd=str(FOLDER))
