@@ -455,6 +455,14 @@ def test_one_cell_from_the_command_line(a_change: Path) -> None:
     assert "class WithRegion" in done.stdout
 
 
+def test_a_cell_takes_no_options_of_the_matrix(tmp_path: Path) -> None:
+    knobs = ["--cell", "change_unit/spool/backlog", "--quick", "--orders", "backlog"]
+    command = [sys.executable, "-m", "sandbox", "coupling", *knobs]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "nothing beside it but --changes, got '--quick --orders'" in done.stderr
+
+
 def test_a_matrix_from_the_command_line(tmp_path: Path) -> None:
     knobs = ["--changes", "change_unit", "--channels", "spool", "--orders", "sender_first"]
     command = [sys.executable, "-m", "sandbox", "coupling", *knobs]

@@ -169,6 +169,11 @@ def test_slowness_calls_overlapping_intervals_a_tie() -> None:
     assert "a tie" in draw_slowness([slow(0.5, 1.0), slow(2.0, 1.0)]).alt
 
 
+def test_slowness_does_not_compare_one_percentile_with_another() -> None:
+    alt = draw_slowness([slow(0.5, 1.0, count=1000), slow(2.0, 100.0)]).alt
+    assert "p99 1 ms with 0.5 ms of work, p95 100 ms with 2 ms; other percentiles, so not to be compared." in alt
+
+
 def test_slowness_marks_what_was_not_measured_as_it_should_have_been() -> None:
     chart = draw_slowness([slow(0.5, 1.0), slow(2.0, 1.0, "the drain is unresolved")])
     assert {row["measuring"] for row in rows(chart)} == {"valid", "unknown"}

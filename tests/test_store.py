@@ -189,6 +189,12 @@ def test_folders_asked_for_at_once_are_all_different(tmp_path: Path) -> None:
     assert all(folder.is_dir() for folder in made_ones)
 
 
+def test_runs_cannot_be_kept_where_there_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("mine")
+    with pytest.raises(BadArgument, match="a folder, or a place for a new one"):
+        run_folder(tmp_path / "runs", "compare")
+
+
 def test_a_new_run_folder_is_there_to_save_into(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, "compare")
     assert save_comparison(small(), folder) == folder

@@ -201,7 +201,8 @@ def _sentence(curve: Sequence[_Point]) -> str:
     if len(curve) == 1:
         return f"{said}."
     said += f", {last.named} {_said(last)} with {last.service * 1e3:g} ms"
-    return f"{said}; {_felt(first.high, last.high)}."
+    felt = _felt(first.high, last.high) if first.q == last.q else "other percentiles, so not to be compared"
+    return f"{said}; {felt}."
 
 
 def _said(point: _Point) -> str:

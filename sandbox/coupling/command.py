@@ -86,6 +86,10 @@ def _curves(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _cell(options: argparse.Namespace) -> int:
+    from sandbox.errors import BadArgument
+
+    if others := [f"--{name}" for name in ("quick", "channels", "orders", "curves") if getattr(options, name)]:
+        raise BadArgument("--cell", expected="nothing beside it but --changes", got=" ".join(others))
     from sandbox.coupling.evidence import evidence
     from sandbox.coupling.finding import find_changes, read_cell
     from sandbox.coupling.matrix import column, try_cell

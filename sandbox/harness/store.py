@@ -60,9 +60,15 @@ class _Stored(msgspec.Struct):
 
 
 def run_folder(base: str | Path, what: str) -> Path:
-    """Make a new folder BASE/<YYYYmmdd-HHMMSS>-WHAT, with a number behind it where that is taken."""
+    """Make a new folder BASE/<YYYYmmdd-HHMMSS>-WHAT, with a number behind it where that is taken.
+
+    Raises `BadArgument` where BASE is no folder and cannot be made one.
+    """
     base = Path(base)
-    base.mkdir(parents=True, exist_ok=True)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadArgument("runs", expected="a folder, or a place for a new one", got=str(error)) from None
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{_safe(what)}"
     number = 1
     while True:
