@@ -172,10 +172,13 @@ def test_what_another_team_took_stands_on_its_own_account_in_the_evidence_as_in_
 
 
 def test_the_evidence_of_shared_state_says_what_should_have_been_read(session: Session) -> None:
-    rows = section(tried("meaning_of_a_state/rename/sender_first", session), "The books").splitlines()[1:]
+    cell = tried("meaning_of_a_state/rename/sender_first", session)
+    rows = section(cell, "The books").splitlines()[1:]
     expected, seen = [row.split()[1:3] for row in rows], [row.split()[4:6] for row in rows]
     assert ["4", "attaching"] in expected
     assert ["4", "reserved"] in seen
+    # And not that nothing was received, where there is no receiver
+    assert "nothing" not in section(cell, "Operation by operation")
 
 
 def section(cell: Cell, heading: str) -> str:

@@ -113,12 +113,13 @@ def _answer(cell: Cell, trial: Trial) -> str:
 
 def _operations(trial: Trial, history: History) -> tuple[list[str], list[list[str]]]:
     said, told, books = _said(trial, history), _told(history), _effects(history)
+    untaken = (READ,) if history.guarantees.share.needs_owner else (READ, WRITE)  # no receiver has to do with them
     rows = []
     for row in history.plan.rows:
         identity = int(row["id"])
         told_it = "; ".join(told.get(identity, ["nothing"]))
         rows.append([str(identity), _meant(row), "; ".join(said.get(identity, ["nothing"])), told_it, ""])
-        rows[-1][-1] = "; ".join(books.get(identity, ["-" if row["message"] == READ else "nothing"]))
+        rows[-1][-1] = "; ".join(books.get(identity, ["-" if row["message"] in untaken else "nothing"]))
     return ["operation", "expected", "sent", "sender was told", "received: on the books"], rows
 
 
