@@ -92,6 +92,15 @@ def test_what_was_lost_in_a_receivers_hands_ends_there_and_not_in_the_medium() -
     assert chart.rows[-1][3:5] == ("metering-0", "never: done by metering: LOST")
 
 
+def test_what_was_set_aside_is_not_called_lost() -> None:
+    book = Book("T").sent(1).accepted(1)
+    book.event(METERING, Event.WORK, 1, 0.4, attempt=1)
+    book.event(METERING, Event.SET_ASIDE, 1, 0.5, attempt=1)
+    chart = journey(book.history())
+    assert "LOST" not in chart.alt
+    assert chart.rows[-1][3:5] == ("metering-0", "never: done by metering: set aside")
+
+
 def test_what_nobody_was_told_is_not_called_lost() -> None:
     chart = journey(Book("T").sent(1).unknown(1).history(), 1)
     assert "done by metering" in chart.alt
@@ -156,12 +165,14 @@ def test_no_words_cover_others_or_leave_the_picture() -> None:
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 for box in boxes)
 
 
-def test_the_most_telling_is_lost_then_done_twice_then_redelivered_then_slowest() -> None:
-    book = Book("TTTTT").well(1, 2)
+def test_the_most_telling_is_lost_then_done_twice_then_set_aside_then_redelivered_then_slowest() -> None:
+    book = Book("TTTTTT").well(1, 2)
     book.sent(3).accepted(3).worked(3, at=50.0)
     assert the_most_telling(book.history()) == 3  # the slowest
     book.sent(4).accepted(4).began_to_work(4).worked(4, at=9.0, attempt=2)
     assert the_most_telling(book.history()) == 4  # redelivered
+    book.sent(6).accepted(6).event(METERING, Event.SET_ASIDE, 6, 6.0)
+    assert the_most_telling(book.history()) == 6  # set aside
     book.worked(2, at=9.5, attempt=2)
     assert the_most_telling(book.history()) == 2  # done twice
     book.sent(5).accepted(5)

@@ -21,12 +21,13 @@ def fault(title: str, opened: float | None, healed: float | None, **more: Any) -
 
 
 def eventful(*faults: dict[str, Any]) -> History:
-    """One operation of each fate: ok, fail, info, done twice, lost, unattempted."""
-    book = Book("TTTTTT").well(1)
+    """One operation of each fate: ok, fail, info, done twice, lost, unattempted, set aside."""
+    book = Book("TTTTTTT").well(1)
     book.sent(2).failed(2)
     book.sent(3).unknown(3)
     book.well(4).worked(4, at=5.0, attempt=2)
     book.sent(5).accepted(5)
+    book.sent(7).accepted(7).event(1, Event.SET_ASIDE, 7, 6.5)
     return book.history(faults=list(faults))
 
 
@@ -49,20 +50,20 @@ def points(figure: Figure, beginning: str) -> int:
 def test_every_operation_is_a_mark_and_none_is_dropped() -> None:
     chart = timeline(eventful())
     figure = chart.figure()
-    # Then three have ended (ok, fail, done twice) and three never did (info, lost, unattempted)
+    # Then three have ended (ok, fail, done twice) and four never did (info, lost, unattempted, set aside)
     assert points(figure, "ended ") == 3
-    assert points(figure, "never ") == 3
+    assert points(figure, "never ") == 4
     row = chart.to_frame().iloc[0]
-    fates = ("ok", "fail", "info", "done twice", "lost", "unattempted")
-    assert [row[fate] for fate in fates] == [1] * 6
-    assert (row["operations"], row["without an end"]) == (6, 3)
+    fates = ("ok", "fail", "info", "done twice", "lost", "unattempted", "set aside")
+    assert [row[fate] for fate in fates] == [1] * 7
+    assert (row["operations"], row["without an end"]) == (7, 4)
 
 
 def test_fates_differ_in_shape_and_not_only_in_colour() -> None:
     lines = [line for axes in timeline(eventful()).figure().axes for line in axes.get_lines()]
     named = [(str(line.get_gid()).split(" ", 1), line.get_marker()) for line in lines]
     together = {words[1]: marker for words, marker in named if words[0] in ("ended", "never")}
-    assert len(set(together.values())) == len(together) == 6
+    assert len(set(together.values())) == len(together) == 7
 
 
 def test_a_window_is_shaded_from_its_opening_to_its_healing_and_named() -> None:

@@ -26,6 +26,7 @@ from sandbox.faults.weaknesses import WEAKNESSES, Weakness, exhibit, shown
 from sandbox.guarantees import Acceptor, Delivery
 from sandbox.harness.history import History
 from sandbox.harness.journal import Event
+from sandbox.harness.result import Result
 
 PAGE = (Path(__file__).parent.parent / "docs" / "adding-a-channel.md").read_text()
 
@@ -126,6 +127,15 @@ def test_what_was_set_aside_is_not_lost() -> None:
     book = Book("TT").well(1).sent(2).accepted(2).began_to_work(2)
     book.event(1, Event.SET_ASIDE, 2, at=1.5)
     assert held(book).counts == {"set aside": 1}
+
+
+def test_one_that_was_set_aside_unknown_to_its_sender_hides_no_other_that_was_lost() -> None:
+    book = Book("TTT").well(1).sent(2).unknown(2).began_to_work(2).sent(3).accepted(3)
+    book.event(1, Event.SET_ASIDE, 2, at=1.5)
+    verdict = held(book)
+    assert (verdict.lost, verdict.aside) == (1, 1)
+    assert verdict.broken
+    assert "1 of 3 were acknowledged but lost" in str(Result(book.history()))
 
 
 def test_what_lies_in_the_channel_and_nobody_works_on_is_stuck() -> None:

@@ -10,7 +10,7 @@ from sandbox.errors import BadArgument
 from sandbox.harness import checker
 from sandbox.harness.history import History
 from sandbox.harness.journal import Event
-from sandbox.harness.measure import NEVER, first, responses
+from sandbox.harness.measure import NEVER, first, put_aside, responses
 from sandbox.harness.plan import MESSAGES_OF
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ class Fate(StrEnum):
     OK = "ok"
     INFO = "info"  #: indeterminate: no outcome, or "unknown"
     FAIL = "fail"  #: its sender was told that it certainly did not happen
+    ASIDE = "set aside"  #: a receiver has given up on it, and put it where it is not lost; without effect in that group
     TWICE = "done twice"  #: its work had its effect more than once in some group
-    LOST = "lost"  #: acknowledged to its sender, without effect in some group
+    LOST = "lost"  #: acknowledged to its sender, without effect in some group, and not set aside
 
 
 FATES = tuple(Fate)
@@ -36,6 +37,7 @@ MARKS: dict[Fate, tuple[str, str, float]] = {
     Fate.OK: ("o", "#4C7796", 4.5),
     Fate.FAIL: ("v", "#A65E00", 7.5),
     Fate.INFO: ("D", "#7A5C00", 6.5),
+    Fate.ASIDE: ("s", "#2F6B4F", 7.5),
     Fate.LOST: ("X", "#C4200B", 10.0),
     Fate.TWICE: ("P", "#8E3B8E", 9.5),
     Fate.UNATTEMPTED: ("|", "#595959", 9.0),
@@ -108,10 +110,14 @@ def _fates(history: History) -> Array:
         fate[state == code] = FATES.index(name)
     for verb, messages in MESSAGES_OF.items():
         mine = np.isin(rows["message"], messages)
-        times = [checker.deliveries(history, group) for group in history.groups_of(verb)] if mine.any() else []
-        for effects in times:
-            fate[mine & (effects > 1) & (fate != FATES.index(Fate.LOST))] = FATES.index(Fate.TWICE)
-            fate[mine & told & (effects == 0)] = FATES.index(Fate.LOST)
+        for group in history.groups_of(verb) if mine.any() else ():
+            effects, aside = checker.deliveries(history, group), put_aside(history, group)
+            for name, which in (
+                (Fate.ASIDE, aside & (effects == 0)),
+                (Fate.TWICE, effects > 1),
+                (Fate.LOST, told & (effects == 0) & ~aside),
+            ):
+                fate[mine & which & (fate < FATES.index(name))] = FATES.index(name)
     return fate
 
 

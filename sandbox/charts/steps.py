@@ -58,10 +58,10 @@ class Step:
 
 
 def the_most_telling(history: History) -> int:
-    """The operation with the most interesting life: lost, else done twice, else delivered most often, else slowest.
+    """The operation with the most interesting life: lost, done twice, set aside, delivered most often, or slowest.
 
-    Before the slowest comes one of which its sender does not know what became of it, a fault's victim first. The
-    earliest of several. `BadArgument` without operations.
+    The first of these that there is; before the slowest comes one of which its sender does not know what became of it,
+    a fault's victim first. The earliest of several. `BadArgument` without operations.
     """
     import numpy as np
 
@@ -71,7 +71,8 @@ def the_most_telling(history: History) -> int:
         events = history.of(kind)["operation"]
         return np.bincount(events[(events >= 1) & (events <= len(rows))] - 1, minlength=len(rows))
 
-    lost, twice, unknown = (life.fate == FATES.index(fate) for fate in (Fate.LOST, Fate.TWICE, Fate.INFO))
+    fates = (Fate.LOST, Fate.TWICE, Fate.ASIDE, Fate.INFO)
+    lost, twice, aside, unknown = (life.fate == FATES.index(fate) for fate in fates)
     due = np.zeros(len(rows), dtype=int)
     for verb, messages in MESSAGES_OF.items():
         due[np.isin(rows["message"], messages)] = len(history.groups_of(verb))
@@ -80,6 +81,8 @@ def the_most_telling(history: History) -> int:
         best = int(np.argmax(lost))
     elif twice.any():
         best = int(np.argmax(np.where(twice, times(Event.EFFECT), 0)))
+    elif aside.any():
+        best = int(np.argmax(aside))
     elif again.any():
         best = int(np.argmax(again))
     elif unknown.any():
@@ -189,9 +192,8 @@ def _never(history: History, operation: int) -> Iterator[Step]:
         mine = events[np.isin(events["process"], history.indices(Role.RECEIVER, group))]
         if Event.EFFECT not in mine["event"] and Event.FAILED not in kinds:
             holders = mine[mine["event"] == Event.WORK]["process"].tolist()
-            yield Step(
-                None, holders[-1] if holders else None, f"done by {group}" + (": LOST" if told else ""), Move.LOST
-            )
+            why = ": set aside" if Event.SET_ASIDE in mine["event"] else ": LOST" if told else ""
+            yield Step(None, holders[-1] if holders else None, f"done by {group}{why}", Move.LOST)
     if not kinds & {Event.ACCEPTED, Event.ANSWERED, Event.FAILED, Event.UNKNOWN}:
         sender = int(events[events["event"] == Event.INTENT][0]["process"])
         yield Step(None, sender, "told what became of it", Move.SILENCE)

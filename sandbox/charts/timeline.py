@@ -39,7 +39,7 @@ COLUMNS = (
     *("run", "channel", "operations", *FATES, "without an end", "slowest ms"),
     *("longest without a completion s", "from s", "faults"),
 )
-NOTE = "Every operation is in exactly one of the six accounts; warm-up is counted. Times in s after the run's start."
+NOTE = "Every operation is in exactly one of the seven accounts; warm-up is counted. Times in s after the run's start."
 
 
 def timeline(*histories: History) -> Chart:

@@ -23,7 +23,7 @@ from sandbox.harness.history import History, Role
 from sandbox.harness.journal import Event
 from sandbox.harness.measure import NEVER
 from sandbox.harness.plan import MESSAGES_OF, READ
-from sandbox.harness.result import Result
+from sandbox.harness.result import Result, lost
 from sandbox.harness.words import plural
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def decide(history: History, *, done_once: bool = False) -> Verdict:
     state, effects = checker.outcomes(history)[mine], _effects(history, verb)[mine]
     accounts = checker.account(history, verb)
     aside = int(np.sum(_set_aside(history, verb)[mine] & (effects == 0)))
-    lost = max(0, (accounts.lost or 0) - aside)
+    gone = lost(history, verb)
     done = effects > 0 if history.groups_of(verb) else state == checker.OK
     wrong = _wrong(Result(history))
     backlog = history.facts.get("backlog") or {}
@@ -134,7 +134,7 @@ def decide(history: History, *, done_once: bool = False) -> Verdict:
         verb=verb,
         intended=accounts.intended,
         done=int(np.sum(done)),
-        lost=lost,
+        lost=gone,
         twice=accounts.duplicated or 0,
         indefinite=accounts.info,
         done_anyway=int(np.sum((state == checker.INFO) & done)),
@@ -144,7 +144,7 @@ def decide(history: History, *, done_once: bool = False) -> Verdict:
         unsent=accounts.unattempted,
         wrong=wrong,
         failed=tuple(history.facts.get("failed", {})),
-        broken=tuple(_broken(history, verb, lost, wrong, done_once)),
+        broken=tuple(_broken(history, verb, gone, wrong, done_once)),
         witnesses=min((each["witnesses"] for each in history.facts.get("faults", ())), default=0),
         worked=availability(history, _ends(history, verb, worked=True)),
         served=availability(history, _ends(history, verb, worked=False)),

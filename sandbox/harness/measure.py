@@ -83,6 +83,17 @@ def first(history: History, kind: Event) -> Array:
     return _first(history, history.of(kind))
 
 
+def put_aside(history: History, group: str) -> Array:
+    """Per row of the plan, warm-up included: whether a receiver of a group has set it aside."""
+    import numpy as np
+
+    found = np.zeros(len(history.plan.rows), dtype=bool)
+    events = history.of(Event.SET_ASIDE)
+    rows = events[np.isin(events["process"], history.indices(Role.RECEIVER, group))]["operation"]
+    found[rows[(rows >= 1) & (rows <= len(found))] - 1] = True
+    return found
+
+
 def responses(history: History, verb: Verb) -> Array:
     """Per row of the plan, warm-up included: ns at which its response was there, `NEVER` if it never was.
 

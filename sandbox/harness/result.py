@@ -12,9 +12,8 @@ from sandbox.exchange.schema import Verb
 from sandbox.guarantees import Acceptor, Delivery, Share
 from sandbox.harness import checker
 from sandbox.harness.checker import Accounts, State, Verdict
-from sandbox.harness.history import History, Role
-from sandbox.harness.journal import Event
-from sandbox.harness.measure import QUOTED, Measure, Quantile, Samples, quantiles, samples
+from sandbox.harness.history import History
+from sandbox.harness.measure import QUOTED, Measure, Quantile, Samples, put_aside, quantiles, samples
 from sandbox.harness.plan import MESSAGES_OF, READ, WRITE
 from sandbox.harness.words import duration, html_table, plural, text_table
 
@@ -179,7 +178,7 @@ def _delivery_findings(result: Result) -> list[str]:
     found = []
     for verb, accounts in result.accounts.items():
         for number, what in (
-            (accounts.lost, "acknowledged but lost"),
+            (lost(result.history, verb), "acknowledged but lost"),
             (accounts.unexpected, "delivered although nobody had sent them (unexpected)"),
             (accounts.contradicted, "delivered although the sender had been told that they failed"),
             (accounts.fail, "failed: they certainly did not happen"),
@@ -189,8 +188,7 @@ def _delivery_findings(result: Result) -> list[str]:
                 found.append(f"{verb}: {number} of {accounts.intended} were {what}.")
         if accounts.duplicated:  # of one operation there may be many
             found.append(f"{verb}: {plural(accounts.duplicated, 'time')} one of {accounts.intended} was worked again.")
-        aside = set_aside(result.history, verb)
-        if aside:
+        if aside := set_aside(result.history, verb):
             found.append(f"{verb}: {aside} of {accounts.intended} were set aside by their receiver, and not worked.")
         found += _broken_promises(result, verb, accounts)
     return found
@@ -202,10 +200,10 @@ def _broken_promises(result: Result, verb: Verb, accounts: Accounts) -> list[str
         return []
     name, history = result.history.channel, result.history
     faults = history.facts.get("faults", ())
-    lost = (accounts.lost or 0) - set_aside(history, verb)  # delivered, and refused by the one who should work it
-    if promise.accepted_by is not Acceptor.DISK and any(each.get("power_cut") for each in faults):
-        lost = 0  # nobody has said that it would survive that
-    if promise.delivery is Delivery.AT_LEAST_ONCE and lost > 0 and history.workload.settle == "after":
+    cut = any(each.get("power_cut") for each in faults)
+    excused = cut and promise.accepted_by is not Acceptor.DISK  # nobody has said that it would survive that
+    binding = promise.delivery is Delivery.AT_LEAST_ONCE and history.workload.settle == "after" and not excused
+    if binding and lost(history, verb):
         return [f"{name} promises at least once for {verb} and did not keep it."]
     sent_again = sum(each["witnesses"] for each in faults if each.get("repeats"))
     if promise.delivery is Delivery.AT_MOST_ONCE and (accounts.duplicated or 0) > sent_again:
@@ -213,19 +211,28 @@ def _broken_promises(result: Result, verb: Verb, accounts: Accounts) -> list[str
     return []
 
 
+def lost(history: History, verb: Verb) -> int:
+    """How many operations were acknowledged, and a group has neither worked them nor set them aside."""
+    import numpy as np
+
+    told = np.isin(history.plan.rows["message"], MESSAGES_OF[verb]) & checker.acknowledged(history)
+    return sum(
+        int((told & _unworked(history, group) & ~put_aside(history, group)).sum()) for group in history.groups_of(verb)
+    )
+
+
 def set_aside(history: History, verb: Verb) -> int:
     """How many operations a group's receivers have set aside, and none of them has ever worked."""
     import numpy as np
 
     mine = np.isin(history.plan.rows["message"], MESSAGES_OF[verb])
-    count = 0
-    for group in history.groups_of(verb):
-        worked = checker.deliveries(history, group) > 0
-        aside = history.of(Event.SET_ASIDE)
-        aside = aside[np.isin(aside["process"], history.indices(Role.RECEIVER, group))]["operation"]
-        aside = np.unique(aside[(aside >= 1) & (aside <= len(mine))]) - 1
-        count += int(np.sum(mine[aside] & ~worked[aside]))
-    return count
+    return sum(
+        int((mine & _unworked(history, group) & put_aside(history, group)).sum()) for group in history.groups_of(verb)
+    )
+
+
+def _unworked(history: History, group: str) -> Any:
+    return checker.deliveries(history, group) == 0
 
 
 def _business_findings(result: Result) -> list[str]:

@@ -10,7 +10,7 @@ from sandbox.faults.soak.proof import killed
 from sandbox.guarantees import Acceptor, Ask, Delivery, Reads, Tell
 from sandbox.harness.checker import Accounts, State, deliveries
 from sandbox.harness.history import History, Role
-from sandbox.harness.result import Result, set_aside
+from sandbox.harness.result import Result, lost
 from sandbox.harness.words import plural
 from sandbox.idempotent import Idempotent
 
@@ -38,10 +38,10 @@ def _failed(name: str, text: str) -> str:
 
 
 def _deliveries(history: History, verb: Verb, accounts: Accounts, promise: Tell | Ask) -> Iterator[str]:
-    lost = (accounts.lost or 0) - set_aside(history, verb)
+    gone = lost(history, verb)
     told = promise.accepted_by is Acceptor.PEER  # whoever has settled it must have done it, however often it comes
-    if lost > 0 and (promise.delivery is Delivery.AT_LEAST_ONCE or told):
-        yield f"{verb}: {plural(lost, 'operation')} acknowledged and lost ({promise.delivery} is promised)"
+    if gone and (promise.delivery is Delivery.AT_LEAST_ONCE or told):
+        yield f"{verb}: {plural(gone, 'operation')} acknowledged and lost ({promise.delivery} is promised)"
     if accounts.duplicated and promise.delivery is Delivery.AT_MOST_ONCE:
         yield f"{verb}: worked again {plural(accounts.duplicated, 'time')} (at most once is promised)"
     if accounts.contradicted:
