@@ -58,15 +58,21 @@ class PowerCut:
 
     @property
     def lie(self) -> str:
-        """Where what the channel declares is not what was seen; "" when it is, or when nothing could be seen."""
-        if not self.traced or (self.declared is Acceptor.DISK) == (self.answer == FLUSHED):
+        """Where the channel declares more than was seen; "" when it does not, or when nothing could be seen."""
+        if not self.traced or self.declared is not Acceptor.DISK or self.answer == FLUSHED:
             return ""
         return f"{self.channel}, {self.verb}: declared to be accepted by {self.declared}, but it was {self.answer}"
 
     @property
+    def modest(self) -> bool:
+        """Whether it keeps more than it declares: no promise is broken, and nobody may rely on it."""
+        return self.answer == FLUSHED and self.declared is not Acceptor.DISK
+
+    @property
     def sentence(self) -> str:
         """All of it in one line."""
-        held = f"BREAKS ITS PROMISE: {self.lie}" if self.lie else f"{self.answer}; declared: by {self.declared}"
+        more = ", which promises less" if self.modest else ""
+        held = f"BREAKS ITS PROMISE: {self.lie}" if self.lie else f"{self.answer}; declared: by {self.declared}{more}"
         return f"Power cut ({self.label}), {self.channel}, {self.verb}: {held}."
 
     def __str__(self) -> str:
