@@ -157,14 +157,14 @@ def test_a_fault_that_touched_nothing_has_not_fired() -> None:
 # --- how long nothing went ---------------------------------------------------------------------------
 
 
-def steady(done: Any) -> Availability:
-    """1000 operations a ms apart, the fault at 0.2 s; `done`: an operation -> ms when it is worked, None: never."""
+def steady(done: Any, opened: float = 0.2) -> Availability:
+    """1000 operations a ms apart, the fault at `opened` s; `done`: operation -> ms when it is worked, None: never."""
     book = Book("T" * 1000)
     for operation in range(1, 1001):
         book.sent(operation).accepted(operation)
         if (at := done(operation - 1)) is not None:
             book.worked(operation, at=at)
-    return decide(book.history(faults=[fault(opened=0.2)])).worked
+    return decide(book.history(faults=[fault(opened=opened)])).worked
 
 
 def test_work_that_goes_on_is_available_all_the_time() -> None:
@@ -178,6 +178,12 @@ def test_work_that_stands_still_has_recovered_when_it_goes_on_again() -> None:
 
 def test_work_that_never_comes_back_did_not_recover() -> None:
     assert str(steady(lambda due: due if due < 200 else None)) == "did not recover"
+
+
+def test_a_lone_hiccup_long_after_the_fault_is_the_machines_and_a_longer_absence_the_faults() -> None:
+    assert str(steady(lambda due: 800.1 if 700 <= due < 800 else due)) == "available all the time"
+    assert str(steady(lambda due: 300.1 if 200 <= due < 300 else due)) == "recovered after 0.1 s"
+    assert str(steady(lambda due: 700.1 if 500 <= due < 700 else due, opened=0.0)) == "recovered after 0.7 s"
 
 
 def test_a_single_loss_is_no_time_of_absence() -> None:

@@ -4,6 +4,7 @@ Everything is read from the history: the accounts and the oracles say what was d
 
 Availability: from the fault's opening until the last operation is due, time is cut into bins of `BIN` s. In a bin it
 went on when at least half as many operations were done as were offered in such a time; a hiccup of the machine is less.
+One that is not, a lone bin when all had gone on for `CALM` bins since the fault or what it did, is not the fault's.
 
     available all the time     it went on in every bin
     recovered after s          from the opening until the bin from which on it went on
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-BIN = 0.1
+BIN, CALM = 0.1, 5
 #: what "done" is called of each verb
 DONE = {Verb.TELL: "billed", Verb.ASK: "created", Verb.SHARE: "read"}
 
@@ -166,8 +167,18 @@ def availability(history: History, ends: Array) -> Availability:
     offered = len(due) / last * BIN
     if done[-2:].sum() < offered / 2 * len(done[-2:]):
         return Availability(False)
-    away = np.flatnonzero(done < offered / 2)
-    return Availability(True, BIN * int(away[-1] + 1) if len(away) else 0.0)
+    away = _absences(np.flatnonzero(done < offered / 2).tolist())
+    return Availability(True, BIN * (away[-1] + 1) if away else 0.0)
+
+
+def _absences(bins: list[int]) -> list[int]:
+    """Of the bins in which it did not go on, those that are not lone ones long after all others: see above."""
+    found: list[int] = []
+    for each in bins:
+        calm = each - (found[-1] + 1 if found else 0)
+        if calm < CALM or each - 1 in bins or each + 1 in bins:
+            found.append(each)
+    return found
 
 
 # --- promises -------------------------------------------------------------------------------------
