@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.errors import BadArgument
 from sandbox.exchange.schema import Verb
-from sandbox.harness.words import duration, plural, text_table
+from sandbox.harness.words import duration, html_table, plural, text_table
 
 if TYPE_CHECKING:
     from sandbox.coupling.cells import Matrix
@@ -112,7 +112,7 @@ class Forecast:
 
     words: Mapping[str, str]
 
-    def score(self, came: Mapping[str, Mapping[str, str]]) -> str:
+    def score(self, came: Mapping[str, Mapping[str, str]]) -> Scored:
         """Beside each field what you expected, `*` where it was right, and how many were.
 
         came   row -> column -> what came: a word, or several with "+" ("lost+twice"), of which you need name one only.
@@ -132,10 +132,8 @@ class Forecast:
                 right, counted = right + (hit and counts), counted + counts
                 shown.append(f"{found} *" if hit and counts else f"{found} ({word})" if counts else found)
             rows.append([row, *shown])
-        table = text_table(["", *columns], rows)
-        return (
-            f"{table}\n{right} of {plural(counted, 'field')} as predicted (*); in brackets what was predicted instead."
-        )
+        found = f"{right} of {plural(counted, 'field')} as predicted (*); in brackets what was predicted instead."
+        return Scored(f"{text_table(['', *columns], rows)}\n{found}", html_table(["", *columns], rows, found))
 
     def _line(self, row: str, columns: Sequence[str]) -> list[str]:
         words = self.words[row].split()
@@ -143,6 +141,20 @@ class Forecast:
             form = f"a word for each of {', '.join(columns)}: {', '.join(FORESEEN)}"
             raise BadArgument(f"forecast of {row}", expected=form, got=self.words[row])
         return words
+
+
+class Scored(str):
+    """A text that a notebook shows as a table."""
+
+    def __new__(cls, text: str, shown: str) -> Scored:
+        scored = super().__new__(cls, text)
+        scored._shown = shown
+        return scored
+
+    _shown: str
+
+    def _repr_html_(self) -> str:
+        return self._shown
 
 
 #: letters of cells that were measured, and that of those whose books are wrong
