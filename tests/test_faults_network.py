@@ -15,6 +15,7 @@ from sandbox.faults.catalogue import applicable, find_fault
 from sandbox.faults.catalogue.kill_receiver import KillReceiver
 from sandbox.faults.catalogue.kill_server import KillServer
 from sandbox.faults.catalogue.partition import Partition
+from sandbox.faults.catalogue.rolling_restart import RollingRestart
 from sandbox.faults.fault import Fault, Planned
 from sandbox.faults.network import KEPT
 from sandbox.harness.checker import account
@@ -192,3 +193,16 @@ def test_whoever_cannot_start_without_its_server_starts_when_it_is_back(name: st
     assert "failed" not in history.facts
     assert names_of_receivers(history) == ["metering-0", "metering-0_2"]
     assert account(history, Verb.TELL).lost == 0
+
+
+def test_a_receiver_that_cannot_end_keeps_nobody_from_healing_what_holds_it(session: Session) -> None:
+    workload = Workload(operations=150, rate=300.0, warmup=0, size=200, timeout=2.0)
+    faults = [Partition().during(0.05, lasts=0.2), RollingRestart().during(0.1, lasts=0.1)]
+
+    history = run(find("streams", lease=0.2), workload, session=session, faults=faults).history
+
+    partition, restart = history.facts["faults"]
+    assert restart["witnesses"] == 1
+    assert partition["healed"] <= restart["healed"]
+    assert "failed" not in history.facts
+    assert account(history, Verb.TELL).delivered == 150

@@ -12,6 +12,7 @@ fault_matrix(quick=True)                                        every fault on e
     switch.py, killing.py, meddling.py, at_server.py   what several faults are made of
     drawing.py     random ones from a seed    template.py  to start your own from
     proxy/         the network's              crash/       a kill at every effect
+    soak/          random ones, run after run  power_cut/  flushed before it was accepted?
     matrix.py      every fault on every style: scenes, verdict, cells, evidence, page, store, command
     weaknesses.py  every declared weakness, and the run that shows it
 """

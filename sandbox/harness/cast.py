@@ -142,14 +142,24 @@ class Cast:
 
     def stop(self, name: str, patience: float = 10.0) -> None:
         """Ask a receiver to end, as an orderly shutdown does, and wait for it. `RunFailed` when it does not."""
+        self.ask_to_end(name)
+        if not self.has_ended(name, patience):
+            raise RunFailed(f"{name} did not end within {patience:g} s after it was asked to")
+
+    def ask_to_end(self, name: str) -> None:
+        """The same without waiting: it is gone when `has_ended` says so."""
         self.expected_deaths.add(name)
         self[name].send("stop")
+
+    def has_ended(self, name: str, patience: float = 0.0) -> bool:
+        """Whether one that was asked to end has ended, within `patience` s. `RunFailed` when it failed at that."""
         try:
             self.reports[name] = self[name].finish(patience)
         except EOFError:
-            return
+            return True
         except TimeoutError:
-            raise RunFailed(f"{name} did not end within {patience:g} s after it was asked to") from None
+            return False
+        return True
 
     def _bring(self, process: Process) -> None:
         if process.role is Role.RECEIVER:

@@ -17,6 +17,9 @@ from sandbox.harness.history import Process, Role
 if TYPE_CHECKING:
     from sandbox.harness.cast import Cast
 
+#: s that one has for ending when it is asked to
+_PATIENCE = 10.0
+
 
 @dataclass
 class RollingRestart(Fault):
@@ -44,6 +47,7 @@ class RollingRestart(Fault):
     def open(self, cast: Cast) -> None:
         """See `Fault.open`."""
         self._left, self._next = list(self.targets), time.monotonic()
+        self._ending, self._until = "", 0.0
         self._coming: Comeback | None = None
 
     def watch(self, cast: Cast) -> None:
@@ -52,17 +56,27 @@ class RollingRestart(Fault):
             if self._coming.is_over(cast):
                 self._coming, self._next = None, time.monotonic() + self.pause
                 self.ended = 0 if self._left else time.monotonic_ns()
+        elif self._ending:
+            if self._has_ended(cast, self._ending):
+                self._coming = Comeback(self._ending)
+                self.touch(f"{self._ending} ended, another process started in its place")
+                self._ending = ""
         elif self._left and time.monotonic() >= self._next:
-            self._restart(cast, cast.playing(self._left.pop(0)))
+            self._ending, self._until = cast.playing(self._left.pop(0)), time.monotonic() + _PATIENCE
+            cast.ask_to_end(self._ending)
 
     def busy(self, cast: Cast) -> bool:
         """See `Fault.busy`: none is left out."""
-        return bool(self._left or self._coming)
+        return bool(self._left or self._ending or self._coming)
 
-    def _restart(self, cast: Cast, name: str) -> None:
+    def _has_ended(self, cast: Cast, name: str) -> bool:
+        """Whether it is gone; one that does not end when it is asked to is killed, as an operator would."""
         try:
-            cast.stop(name)
-        except RunFailed:  # it does not end when it is asked to: then as an operator would
-            cast.kill(name)
-        self._coming = Comeback(name)
-        self.touch(f"{name} ended, another process started in its place")
+            if cast.has_ended(name):
+                return True
+        except RunFailed:
+            self._until = 0.0
+        if time.monotonic() < self._until:
+            return False
+        cast.kill(name)
+        return True
