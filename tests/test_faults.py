@@ -253,6 +253,7 @@ def test_one_that_cannot_start_is_given_up_after_a_while_and_is_a_finding(
     names = [process.name for process in history.processes if process.group]
     assert names == ["metering-0", "metering-1", "metering-0_2"]
     assert "it was here once" in history.facts["failed"]["metering-0_2"]
+    assert history.facts["faults"][0]["healed"] is None  # nobody is said to be back
 
 
 def test_one_that_is_killed_on_its_way_is_left_to_who_has_killed_it(session: Session) -> None:

@@ -81,10 +81,11 @@ class Revival:
         return bool(self._coming) or (self._after is not None and strikes > self._done)
 
     def watch(self, cast: Cast, fault: Fault, strikes: int) -> bool:
-        """Bring whoever is due; True when all that were gone have come."""
+        """Bring whoever is due; True when the last of those that were gone has come."""
         if self._coming:
-            self._coming = [each for each in self._coming if not each.is_over(cast)]
-            return not self._coming
+            over = [each for each in self._coming if each.is_over(cast)]
+            self._coming = [each for each in self._coming if each not in over]
+            return not self._coming and all(each.came for each in over)
         if self._after is None or strikes <= self._done:
             return False
         now = time.monotonic()
@@ -104,10 +105,12 @@ class Comeback:
 
     What it needs may be away just now: one that cannot start is tried again for `PERSISTENCE` s, as whatever
     supervises a real service does. One that cannot start even then is a finding.
+
+    came   whether it is there
     """
 
     def __init__(self, gone: str) -> None:
-        self._gone = gone
+        self._gone, self.came = gone, False
         self._name = ""  # of the try that is on its way
         self._called = self._failed = self._again = 0.0
 
@@ -120,7 +123,8 @@ class Comeback:
             return False
         try:
             if now < self._called + _READY:
-                return cast.has_come(self._name)
+                self.came = cast.has_come(self._name)
+                return self.came
             raise RunFailed(f"{self._name} did not become ready within {_READY:g} s")
         except RunFailed as error:
             return self._is_given_up(cast, error, now)

@@ -52,7 +52,8 @@ class Restart(Fault):
     def watch(self, cast: Cast) -> None:
         """See `Fault.watch`."""
         if self._coming and self._coming.is_over(cast):
-            self._coming, self.ended = None, time.monotonic_ns()
+            self.ended = time.monotonic_ns() if self._coming.came else 0
+            self._coming = None
 
     def busy(self, cast: Cast) -> bool:
         """See `Fault.busy`."""

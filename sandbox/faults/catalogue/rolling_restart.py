@@ -54,8 +54,8 @@ class RollingRestart(Fault):
         """See `Fault.watch`."""
         if self._coming:
             if self._coming.is_over(cast):
+                self.ended = time.monotonic_ns() if self._coming.came and not self._left else 0
                 self._coming, self._next = None, time.monotonic() + self.pause
-                self.ended = 0 if self._left else time.monotonic_ns()
         elif self._ending:
             if self._has_ended(cast, self._ending):
                 self._coming = Comeback(self._ending)
