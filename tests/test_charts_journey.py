@@ -14,6 +14,7 @@ from sandbox.charts.journey import MOST, journey, the_most_telling
 from sandbox.errors import BadArgument
 from sandbox.harness.history import History
 from sandbox.harness.journal import Event
+from sandbox.harness.result import Result
 
 METERING = 1  # index of the first receiver in a book with one sender
 
@@ -205,6 +206,15 @@ def test_the_same_history_gives_the_same_bytes() -> None:
     assert journey(redelivered().history()).png() == journey(redelivered().history()).png()
 
 
+def test_the_result_of_a_run_will_do_and_what_is_none_is_refused() -> None:
+    history = redelivered().history()
+    assert journey(Result(history)).alt == journey(history).alt
+    with pytest.raises(BadArgument, match="the history of a run, or its result, got 'str'"):
+        journey("spool")  # type: ignore[arg-type]
+
+
 def test_an_operation_that_nobody_planned_is_refused() -> None:
     with pytest.raises(BadArgument, match="1 to 3"):
         journey(redelivered().history(), 4)
+    with pytest.raises(BadArgument, match="a number from 1 to 3, got 'first'"):
+        journey(redelivered().history(), "first")  # type: ignore[arg-type]

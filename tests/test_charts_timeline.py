@@ -14,6 +14,7 @@ from sandbox.charts.timeline import timeline
 from sandbox.errors import BadArgument
 from sandbox.harness.history import History
 from sandbox.harness.journal import Event
+from sandbox.harness.result import Result
 
 
 def fault(title: str, opened: float | None, healed: float | None, **more: Any) -> dict[str, Any]:
@@ -114,6 +115,10 @@ def test_names_of_faults_that_overlap_in_time_stand_in_rows_of_their_own() -> No
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
 
 
+def test_the_result_of_a_run_will_do() -> None:
+    assert timeline(Result(eventful())).alt == timeline(eventful()).alt
+
+
 def test_every_strike_of_a_fault_is_a_mark() -> None:
     book = Book("TT").well()
     book.event(1, Event.STRUCK, 1, 0.3)
@@ -157,7 +162,7 @@ def test_the_same_history_gives_the_same_bytes() -> None:
 
 
 def test_nothing_to_draw_is_refused() -> None:
-    with pytest.raises(BadArgument, match="at least one history"):
+    with pytest.raises(BadArgument, match="at least one run"):
         timeline()
     with pytest.raises(BadArgument, match="with operations"):
         timeline(_empty())

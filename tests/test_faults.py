@@ -379,6 +379,8 @@ def test_a_schedule_can_be_run_and_run_again(session: Session) -> None:
 def test_a_schedule_wants_a_load_that_ends_and_a_fault_that_applies() -> None:
     with pytest.raises(BadArgument, match="open loop"):
         schedule(1, QUICK, small(loop="closed"), 3)
+    with pytest.raises(BadArgument, match="how many faults, 0 or more, got -1"):
+        schedule(1, "spool", small(), -1)
     with pytest.raises(BadArgument, match="one that spool can have"):
         schedule(1, QUICK, small(), 3, among=[KillServer()])
 

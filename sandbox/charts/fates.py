@@ -12,6 +12,7 @@ from sandbox.harness.history import History
 from sandbox.harness.journal import Event
 from sandbox.harness.measure import NEVER, first, put_aside, responses
 from sandbox.harness.plan import MESSAGES_OF
+from sandbox.harness.result import Result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +78,15 @@ class Lives:
 
         ended: Array = (self.fate == FATES.index(fate)) & np.isnan(self.end)
         return ended
+
+
+def history_of(run: History | Result) -> History:
+    """The history of a run, of which a notebook has the result. `BadArgument` for anything else."""
+    if isinstance(run, Result):
+        return run.history
+    if isinstance(run, History):
+        return run
+    raise BadArgument("history", expected="the history of a run, or its result", got=type(run).__name__)
 
 
 def lives(history: History) -> Lives:

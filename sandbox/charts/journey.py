@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from sandbox.charts import panels
 from sandbox.charts.chart import Chart, Value
+from sandbox.charts.fates import history_of
 from sandbox.charts.labels import listed, shortened
 from sandbox.charts.placing import LETTER
 from sandbox.charts.steps import Move, Step, came_later, meant_for, steps_of, the_most_telling
 from sandbox.charts.style import INK, QUIET, WIDTH
 from sandbox.harness.history import History, Role
 from sandbox.harness.plan import MESSAGES
+from sandbox.harness.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,11 +38,12 @@ _FAULT, _MEDIUM = "#e3e3e3", "#0072B2"
 _BAD = "#C4200B"
 
 
-def journey(history: History, operation: int | None = None) -> Chart:
-    """What happened to one operation; without a choice, to `the_most_telling`.
+def journey(run: History | Result, operation: int | None = None) -> Chart:
+    """What happened to one operation of a run; without a choice, to `the_most_telling`.
 
     `BadArgument` for one that was not planned.
     """
+    history = history_of(run)
     chosen = the_most_telling(history) if operation is None else operation
     steps = steps_of(history, chosen)
     page = _Page(history, chosen, steps)

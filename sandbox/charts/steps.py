@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Integral  # numpy's, too
 from typing import Any
 
 from sandbox.charts.fates import FATES, Fate, lives
@@ -100,8 +101,8 @@ def steps_of(history: History, operation: int) -> list[Step]:
     that nobody planned.
     """
     count = len(history.plan.rows)
-    if not 1 <= operation <= count:
-        raise BadArgument("operation", expected=f"1 to {count}", got=operation)
+    if not isinstance(operation, Integral) or not 1 <= operation <= count:
+        raise BadArgument("operation", expected=f"a number from 1 to {count}", got=operation)
     events = history.events[history.events["operation"] == operation]
     steps, never = [*_told(history, events), *_deaths(history, events)], list(_never(history, operation))
     if steps:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.charts import panels
 from sandbox.charts.chart import Chart, Value
-from sandbox.charts.fates import FATES, Fate, lives, mark
+from sandbox.charts.fates import FATES, Fate, history_of, lives, mark
 from sandbox.charts.labels import in_ms, listed
 from sandbox.charts.style import INK, WIDTH, plain_log_axis
 from sandbox.charts.windows import BACK, ROW, laid_out, shade, windows_of
 from sandbox.errors import BadArgument
 from sandbox.harness.history import History
 from sandbox.harness.journal import Event
+from sandbox.harness.result import Result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,14 +43,14 @@ COLUMNS = (
 NOTE = "Every operation is in exactly one of the seven accounts; warm-up is counted. Times in s after the run's start."
 
 
-def timeline(*histories: History) -> Chart:
+def timeline(*runs: History | Result) -> Chart:
     """Every operation of one or more runs by when it should have begun, with the fault windows of each run.
 
-    Faults come from ``history.facts["faults"]``. `BadArgument` without a history, or for one without operations.
+    Faults come from ``history.facts["faults"]``. `BadArgument` without a run, or for one without operations.
     """
-    if not histories:
-        raise BadArgument("timeline", expected="at least one history", got=())
-    blocks = [_Block(number, history) for number, history in enumerate(histories, start=1)]
+    if not runs:
+        raise BadArgument("timeline", expected="at least one run", got=())
+    blocks = [_Block(number, history) for number, history in enumerate(map(history_of, runs), start=1)]
     frame = _Frame(blocks)
     return Chart(
         name="timeline",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from sandbox.catalogue import find
 from sandbox.channel import Channel
 from sandbox.errors import BadArgument
 from sandbox.faults.bad_use import check, load_seconds
@@ -18,7 +19,7 @@ _ATTEMPTS = 50
 
 
 def schedule(
-    seed: int, channel: Channel, workload: Workload, n: int, among: Sequence[Fault] | None = None
+    seed: int, channel: str | type[Channel] | Channel, workload: Workload, n: int, among: Sequence[Fault] | None = None
 ) -> FaultPlan:
     """A plan of `n` faults that the channel can have, none in the way of another; fewer when there is no room.
 
@@ -26,7 +27,9 @@ def schedule(
 
     Raises `BadArgument` for a closed loop, whose end nobody knows before, and when no fault applies.
     """
-    end = load_seconds(workload)
+    channel, end = find(channel), load_seconds(workload)
+    if not isinstance(n, int) or n < 0:
+        raise BadArgument("n", expected="how many faults, 0 or more", got=n)
     if end is None:
         raise BadArgument("workload", expected="an open loop, which has an end", got=workload.loop)
     drawn = random.Random(seed)
