@@ -14,7 +14,7 @@ fault_matrix(quick=True)                                        every fault on e
     proxy/         the network's              crash/       a kill at every effect
     soak/          random ones, run after run  power_cut/  flushed before it was accepted?
     matrix.py      every fault on every style: scenes, verdict, cells, evidence, page, store, command
-    power_cut/     what no kill can show      traced.py    its row of the matrix
+    traced.py      the row of the power cut in the matrix
     weaknesses.py  every declared weakness, and the run that shows it
 """
 
