@@ -316,6 +316,14 @@ def test_the_command_prints_the_map_and_tells_by_its_status_whether_a_promise_is
     assert "GETS STUCK" in page.read_text()
 
 
+def test_a_page_that_cannot_be_written_is_refused_before_the_map_is_made(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add(parser.add_subparsers())
+    options = parser.parse_args(["crash", "log", "--page", str(tmp_path / "nowhere" / "log.html")])
+    with pytest.raises(BadArgument, match="--page: expected a file in a folder that exists"):
+        options.command(options)
+
+
 # --- which effects there are -----------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from sandbox.faults.plan import FaultPlan
 from sandbox.faults.soak.judging import breaches
 from sandbox.faults.soak.kill_now import KillNow
 from sandbox.faults.soak.proof import killed
+from sandbox.faults.soak.result import Soak, Tally
 from sandbox.faults.soak.shrinking import Shrinking
 from sandbox.faults.soak.soaking import carry_out, once_more, soak
 from sandbox.faults.soak.trial import Trial, draw, rows
@@ -280,6 +281,13 @@ def test_a_soak_finds_a_channel_that_settles_before_the_work(session: Session, h
     again = again.offering(failure.shortest.workload.operations)
     assert again.to_bytes() == failure.shortest.to_bytes()
     assert any(carry_out(again, session)[1] for _ in range(5))
+
+
+def test_a_row_that_was_never_tried_has_not_held_anything() -> None:
+    found = Soak(1, {"spool": Tally(runs=1), "streams": Tally()})
+    assert not found.sound
+    assert [line.split()[-1] for line in str(found).splitlines() if line.startswith("spool")] == ["held"]
+    assert [line.split()[-2:] for line in str(found).splitlines() if line.startswith("streams")] == [["not", "tried"]]
 
 
 def test_one_run_is_done_once_more_with_some_of_its_faults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,8 @@ def _crash(options: argparse.Namespace) -> int:
     from sandbox.faults.crash.mapping import crash_map
 
     knobs = _knobs(options.knob)
+    if options.page and (options.page.is_dir() or not options.page.parent.is_dir()):
+        raise BadArgument("--page", expected="a file in a folder that exists", got=str(options.page))
     found = crash_map(options.channel, verbs=options.verbs, settle=options.settle, only=options.point, **knobs)
     print(f"\n{found}")
     if options.point:

@@ -22,7 +22,7 @@ examples:
   python -m sandbox soak --seed 7 --channels spool --run 12 --keep 3 5 --operations 60         one run once more
 
 Channels are titles (see `channels`), files, idempotent-spool or idempotent-spool-aside.
-Exit status: 0 every promise was held, 1 one was broken or a channel could not be run, 2 bad arguments.
+Exit status: 0 every promise was held, 1 one was broken or a channel was not run, 2 bad arguments.
 """
 
 #: seeds that are drawn are short enough to be typed again

@@ -81,8 +81,8 @@ class Soak:
 
     @property
     def sound(self) -> bool:
-        """Whether every promise was held, by all that could be run."""
-        return not self.failures and not self.notes
+        """Whether every promise was held, and every row was tried."""
+        return not self.failures and not self.notes and all(tally.runs for tally in self.tallies.values())
 
     def __str__(self) -> str:
         columns = ["channel", "runs", *(f"{sort}s killed" for sort in SORTS), "hit nothing", "promises"]
@@ -93,7 +93,7 @@ class Soak:
                 str(t.runs),
                 *(str(t.hits[sort]) for sort in SORTS),
                 str(t.missed),
-                "BROKEN" if row in broken else "held",
+                "BROKEN" if row in broken else "held" if t.runs else "not tried",
             ]
             for row, t in self.tallies.items()
         ]
