@@ -256,6 +256,23 @@ def test_one_that_cannot_start_is_given_up_after_a_while_and_is_a_finding(
     assert history.facts["faults"][0]["healed"] is None  # nobody is said to be back
 
 
+def test_two_that_miss_the_same_one_bring_one(session: Session) -> None:
+    class TwoRevivals(KillReceiver):
+        def open(self, cast: Cast) -> None:
+            super().open(cast)
+            self._other = killing.Revival(self.restart)
+
+        def watch(self, cast: Cast) -> None:
+            self._other.watch(cast, self, self.switch.strikes)
+            super().watch(cast)
+
+    result = run(QUICK, small(), session=session, faults=[TwoRevivals(restart=0.02).at(0.02)])
+
+    names = [process.name for process in result.history.processes if process.group]
+    assert names == ["metering-0", "metering-0_2"]
+    assert result.accounts[Verb.TELL].delivered == 60
+
+
 def test_one_that_is_killed_on_its_way_is_left_to_who_has_killed_it(session: Session) -> None:
     class Impatient(KillReceiver):
         def watch(self, cast: Cast) -> None:

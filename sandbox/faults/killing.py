@@ -92,10 +92,10 @@ class Revival:
         self._noticed = self._noticed or now
         if now < self._noticed + self._after:
             return False
-        gone = [name for name in map(cast.playing, fault.targets) if is_gone(cast, name)]
+        gone = [name for name in map(cast.playing, fault.targets) if is_gone(cast, name) and name not in cast.awaited]
         if not gone and now < self._noticed + self._after + _GONE:
             return False
-        self._coming = [Comeback(name) for name in gone]
+        self._coming = [Comeback(cast, name) for name in gone]
         self._done, self._noticed = strikes, 0.0
         return False
 
@@ -109,14 +109,20 @@ class Comeback:
     came   whether it is there
     """
 
-    def __init__(self, gone: str) -> None:
+    def __init__(self, cast: Cast, gone: str) -> None:
+        cast.awaited.add(gone)
         self._gone, self.came = gone, False
         self._name = ""  # of the try that is on its way
         self._called = self._failed = self._again = 0.0
 
     def is_over(self, cast: Cast) -> bool:
         """Whether it has come, or has been given up; to be asked again and again, which is what drives it."""
-        now = time.monotonic()
+        over = self._is_over(cast, time.monotonic())
+        if over:
+            cast.awaited.discard(self._gone)
+        return over
+
+    def _is_over(self, cast: Cast, now: float) -> bool:
         if not self._name:
             if now >= self._again:
                 self._name, self._called = cast.call(self._gone), now

@@ -38,6 +38,7 @@ class Cast:
     failed      name -> the traceback of one whose own code failed
     reports     name -> what one that has ended in order has reported
     expected_deaths   names that an intervention has ended on purpose
+    awaited     names of those that are gone and in whose place somebody is on the way: nobody else need come
     start       ns of the monotonic clock at which the load starts; 0 before
     sending     names of senders that are not done yet
     """
@@ -50,6 +51,7 @@ class Cast:
         self.failed: dict[str, str] = {}
         self.reports: dict[str, dict[str, Any]] = {}
         self.expected_deaths: set[str] = set()
+        self.awaited: set[str] = set()
         self.sending: set[str] = set()
         self.start = 0
         self._rows: dict[str, list[tuple[int, ...]]] = {}

@@ -45,7 +45,7 @@ class Restart(Fault):
     def open(self, cast: Cast) -> None:
         """See `Fault.open`."""
         name = cast.playing(self.who)
-        self._coming = Comeback(name) if is_gone(cast, name) else None
+        self._coming = Comeback(cast, name) if is_gone(cast, name) else None
         if self._coming:
             self.touch(f"another process started in the place of {name}")
 

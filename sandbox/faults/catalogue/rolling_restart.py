@@ -58,7 +58,7 @@ class RollingRestart(Fault):
                 self._coming, self._next = None, time.monotonic() + self.pause
         elif self._ending:
             if self._has_ended(cast, self._ending):
-                self._coming = Comeback(self._ending)
+                self._coming = Comeback(cast, self._ending)
                 self.touch(f"{self._ending} ended, another process started in its place")
                 self._ending = ""
         elif self._left and time.monotonic() >= self._next:
