@@ -72,11 +72,6 @@ class Cell:
         return bool(self.verdicts or self.traced)
 
     @property
-    def varies(self) -> bool:
-        """Whether its runs differ in what happened."""
-        return len({verdict.kinds for verdict in self.verdicts}) > 1
-
-    @property
     def happened(self) -> str:
         """What happened to the operations; where runs differ, in how many of how many. What a trace has shown."""
         if self.traced:
