@@ -103,3 +103,14 @@ def test_recorded_runs_say_when_and_on_what_they_were_made() -> None:
     assert recorded.facts["machine"]["cpu"]
     assert recorded.valid
     assert all(cell.quantile(0.99).value for cell in recorded.cells)  # enough samples for a p99 everywhere
+
+
+@pytest.mark.parametrize("kind", ["coupling", "faults"])
+def test_recorded_matrices_are_whole_and_say_when_and_on_what_they_were_made(kind: str) -> None:
+    from sandbox import load
+
+    recorded = load(FOLDER / "recorded" / kind)
+    assert recorded.facts["started"][:2] == "20"
+    assert recorded.facts["machine"]["cpu"]
+    assert recorded.valid
+    assert {chart.name for chart in recorded.charts()} >= {kind}
