@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         "compare", help="every style, one workload: the main job", description=COMPARE, formatter_class=raw
     )
     compare.set_defaults(command=_compare)
-    compare.add_argument("--quick", action="store_true", help="shorter, once: under 30 s; a p99 cannot be quoted")
+    compare.add_argument("--quick", action="store_true", help="shorter, once: under a minute; a p99 cannot be quoted")
     compare.add_argument("--channels", nargs="+", metavar="CHANNEL", help="only these (titles or files)")
     compare.add_argument("--verbs", nargs="+", metavar="VERB", help="only these of tell, ask, share")
     compare.add_argument("--repeats", type=int, metavar="N", help="runs per channel and verb (3; quick: 1)")
